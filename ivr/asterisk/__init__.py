@@ -1,0 +1,1 @@
+"""Asterisk's protocols and its running: nothing here knows of the hotline."""

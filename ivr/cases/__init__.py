@@ -1,0 +1,1 @@
+"""What is kept of every call: the journal first, then the database."""

@@ -1,0 +1,1 @@
+"""Who talks to whom: skills, the plan, the live board."""

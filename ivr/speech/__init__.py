@@ -1,0 +1,1 @@
+"""Speech in (recognisers, end of speech) and speech out (prompts, playout)."""

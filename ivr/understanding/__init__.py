@@ -1,0 +1,1 @@
+"""From text to meaning; pure functions without I/O once the texts are loaded."""
