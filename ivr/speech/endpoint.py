@@ -1,0 +1,164 @@
+"""Where a caller's sentence begins and ends.
+
+    audio   ....click....|  Dzień dobry,  nie świeci   latarnia |.................
+    speech       _        ______________  __________   _________
+                         ^                                      ^
+            SpeechStarted|                                      |            SpeechEnded
+                     |<-->|<->|                                 |<---------->|
+                 pre_roll  min_speech_s                           end_silence_s
+
+SpeechStarted comes `min_speech_s` after the first sound and carries the audio from `pre_roll_s`
+before it, so that no syllable is lost. A pause shorter than `end_silence_s` belongs to the
+sentence. A sentence longer than `max_speech_s` ends with TooLong. Time is counted in samples fed,
+never read from a clock; where a telephone sends nothing in silence, `tick` says for how long.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol
+
+from ivr.speech.settings import EndpointSettings
+from ivr.speech.vad import WINDOW_BYTES, WINDOW_S
+
+BYTES_PER_S = 16000
+MAX_TICK_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """Somebody speaks; `audio` begins `pre_roll_s` before and goes up to now.
+
+    `at_s` is where the first sound is, in seconds of audio since the beginning.
+    """
+
+    at_s: float
+    audio: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechAudio:
+    """What came next of the sentence, pauses included."""
+
+    audio: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechEnded:
+    """The sentence is over: found at `at_s`, its last sound was at `until_s` (seconds of audio)."""
+
+    at_s: float
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong(SpeechEnded):
+    """The sentence was cut at its greatest length."""
+
+
+Event = SpeechStarted | SpeechAudio | SpeechEnded
+
+
+class Detector(Protocol):
+    """What tells speech from the rest: `ivr.speech.vad.VoiceActivity`."""
+
+    def probability(self, window: bytes) -> float:
+        """Give the probability of speech in a window of 32 ms."""
+
+    def reset(self) -> None:
+        """Forget what was heard."""
+
+
+class Endpointer:
+    """A state machine for one call; pure apart from its detector."""
+
+    def __init__(self, detector: Detector, settings: EndpointSettings | None = None):
+        self.settings = settings or EndpointSettings()
+        self._detector = detector
+        self._need = max(1, round(self.settings.min_speech_s / WINDOW_S))
+        self._pre_roll = round(self.settings.pre_roll_s / WINDOW_S)
+        self._pending = bytearray()
+        self._windows = 0
+        self.reset()
+
+    @property
+    def now_s(self) -> float:
+        """Seconds of audio heard."""
+        return self._windows * WINDOW_S
+
+    @property
+    def speaking(self) -> bool:
+        """Whether a sentence is under way."""
+        return self._speaking
+
+    def reset(self) -> None:
+        """Begin anew, as after a prompt that must not be heard: nothing before now counts."""
+        self._detector.reset()
+        self._kept: deque[bytes] = deque(maxlen=self._pre_roll + 8 * self._need)
+        self._speaking = False
+        self._score = 0
+        self._since = self._windows
+        self._last_sound = self._windows
+        self._run = 0
+
+    def feed(self, pcm: bytes) -> list[Event]:
+        """Add audio of any length; give what happened, in order."""
+        self._pending += pcm
+        events: list[Event] = []
+        while len(self._pending) >= WINDOW_BYTES:
+            window = bytes(self._pending[:WINDOW_BYTES])
+            del self._pending[:WINDOW_BYTES]
+            probability = self._detector.probability(window)
+            self._windows += 1
+            if self._speaking:
+                self._within(window, probability, events)
+            else:
+                self._before(window, probability, events)
+        return events
+
+    def tick(self, silence_s: float) -> list[Event]:
+        """Count time in which no audio came (silence suppression), at most 60 s of it."""
+        return self.feed(bytes(2 * round(min(silence_s, MAX_TICK_S) * BYTES_PER_S / 2)))
+
+    def _before(self, window: bytes, probability: float, events: list[Event]) -> None:
+        self._kept.append(window)
+        if probability >= self.settings.start_threshold:
+            if not self._score:
+                self._since = self._windows - 1
+            self._score += 1
+        elif self._score:
+            self._score -= 1
+        if self._score < self._need:
+            return
+        self._speaking, self._score = True, 0
+        self._last_sound, self._run = self._windows, 0
+        count = min(self._windows - self._since + self._pre_roll, len(self._kept))
+        audio = b"".join(list(self._kept)[len(self._kept) - count :])
+        self._kept.clear()
+        events.append(SpeechStarted(self._since * WINDOW_S, audio))
+
+    def _within(self, window: bytes, probability: float, events: list[Event]) -> None:
+        if events and isinstance(events[-1], SpeechAudio):
+            events[-1] = SpeechAudio(events[-1].audio + window)
+        else:
+            events.append(SpeechAudio(window))
+        limit = self.settings.start_threshold if self._quiet_for > 0.2 else None
+        if probability >= (limit or self.settings.end_threshold):
+            self._run += 1
+            if limit is None or self._run >= 2:  # one loud window in a pause is a click
+                self._last_sound = self._windows
+        else:
+            self._run = 0
+        until = self._last_sound * WINDOW_S
+        if self.now_s - self._since * WINDOW_S >= self.settings.max_speech_s:
+            self._end(TooLong(self.now_s, until), events)
+        elif self._quiet_for >= self.settings.end_silence_s:
+            self._end(SpeechEnded(self.now_s, until), events)
+
+    @property
+    def _quiet_for(self) -> float:
+        return (self._windows - self._last_sound) * WINDOW_S
+
+    def _end(self, event: SpeechEnded, events: list[Event]) -> None:
+        events.append(event)
+        self._speaking, self._score, self._run = False, 0, 0
+        self._kept.clear()
