@@ -1,0 +1,196 @@
+"""Asterisk's configuration, made from `config/asterisk/`, `dialplans/` and `queues/`."""
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Template
+
+from ivr.asterisk.install import AsteriskInstall
+from ivr.cases.cel import CEL_MAPPING
+from ivr.errors import ConfigError, HotlineError
+from ivr.routing.skills import Consultant
+from ivr.secrets import Secrets
+from ivr.settings import Settings
+from ivr.speech.audiofile import read_audio, write_wav
+from ivr.types import LANGUAGES
+
+ANNOUNCEMENT_PAUSE_S = 3
+"""Silence between two announcements while 112 is being called."""
+
+
+class _Template(Template):
+    """`@{name}`: Asterisk's own files are full of `${...}`."""
+
+    delimiter = "@"
+    pattern = r"""
+        @(?:(?P<escaped>@@@) | (?P<named>(?!)) | \{(?P<braced>[a-z_]+)\} | (?P<invalid>(?!)))
+    """
+    flags = re.VERBOSE
+
+
+def render(
+    settings: Settings,
+    consultants: Sequence[Consultant],
+    install: AsteriskInstall,
+    secrets: Secrets,
+    *,
+    demo_caller: bool = False,
+) -> Path:
+    """Write the configuration into `<state>/asterisk/etc` and return that folder.
+
+    `demo_caller` adds an endpoint `caller` that may dial in from a softphone with a password.
+    Raises HotlineError when a template or a recording is missing.
+    """
+    run_dir = settings.state_dir / "asterisk"
+    etc_dir = run_dir / "etc"
+    secrets.ensure(["ami", "caller", *(f"consultant-{c.id}" for c in consultants)])
+    if etc_dir.exists():
+        shutil.rmtree(etc_dir)
+    for folder in ("etc", "lib", "spool", "log/cel-custom", "data/sounds"):
+        (run_dir / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+    values = _values(settings, consultants, install, secrets, run_dir, demo_caller)
+    templates = sorted(settings.files.asterisk.glob("*.conf"))
+    if not templates:
+        raise HotlineError(
+            f"there is no Asterisk configuration in {settings.files.asterisk}: "
+            "start from the project's folder, or set [files] asterisk"
+        )
+    for template in templates:
+        try:
+            text = _Template(template.read_text(encoding="utf-8")).substitute(values)
+        except (KeyError, ValueError) as error:
+            raise ConfigError(template, f"unknown placeholder {error}") from None
+        _write(etc_dir / template.name, text)
+    for dialplan in ("hotline", "degraded", "emergency", "consultants"):
+        source = settings.files.dialplans / f"{dialplan}.conf"
+        if not source.exists():
+            raise HotlineError(f"the dialplan {source} is missing: set [files] dialplans")
+        _write(etc_dir / source.name, source.read_text(encoding="utf-8"))
+    _write(etc_dir / "numbers.conf", _numbers(settings))
+    _link_data(settings, install, run_dir)
+    return etc_dir
+
+
+def _write(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
+
+
+def _values(
+    settings: Settings,
+    consultants: Sequence[Consultant],
+    install: AsteriskInstall,
+    secrets: Secrets,
+    run_dir: Path,
+    demo_caller: bool,
+) -> Mapping[str, object]:
+    asterisk = settings.asterisk
+    return {
+        "etc_dir": run_dir / "etc",
+        "run_dir": run_dir,
+        "modules_dir": install.modules_dir,
+        "node": settings.service.node,
+        "language": settings.dialogue.language,
+        "emergency_number": settings.emergency.number,
+        "emergency_ring_s": settings.emergency.ring_s,
+        "sip_host": asterisk.sip_host,
+        "sip_port": asterisk.sip_port,
+        "rtp_first": asterisk.rtp_first,
+        "rtp_last": asterisk.rtp_last,
+        "service_host": asterisk.service_host,
+        "ami_port": asterisk.ami_port,
+        "agi_port": asterisk.agi_port,
+        "ami_secret": secrets["ami"],
+        "cel_mapping": CEL_MAPPING,
+        "queue_members": "\n".join(f"member => PJSIP/{c.id},0,{c.name}" for c in consultants),
+        "endpoints": "\n".join(_endpoints(settings, consultants, secrets, demo_caller)),
+    }
+
+
+def _endpoints(
+    settings: Settings, consultants: Sequence[Consultant], secrets: Secrets, demo_caller: bool
+) -> list[str]:
+    language = settings.dialogue.language
+    parts = [
+        _section("incoming", type="endpoint", **_MEDIA, context="from-trunk", language=language,
+                 allow_transfer="no", trust_id_inbound="yes"),
+        _section("incoming", type="identify", endpoint="incoming",
+                 match=",".join(settings.trunks.incoming)),
+    ]  # fmt: skip
+    for name, address in (("a", settings.emergency.trunk_a), ("b", settings.emergency.trunk_b)):
+        trunk = f"emergency-{name}"
+        parts += [
+            # What comes from the 112 trunk is not served: nothing calls in there.
+            _section(trunk, type="endpoint", **_MEDIA, context="none", language=language,
+                     aors=trunk, allow_transfer="no", send_pai="yes", trust_id_outbound="yes"),
+            _section(trunk, type="aor", contact=f"sip:{address}", qualify_frequency=5,
+                     qualify_timeout=2),
+        ]  # fmt: skip
+    for consultant in consultants:
+        parts += _telephone(
+            consultant.id, consultant.name, secrets[f"consultant-{consultant.id}"],
+            context="from-consultants", language=language, allow_transfer="yes",
+        )  # fmt: skip
+    if demo_caller:
+        parts += _telephone(
+            "caller", None, secrets["caller"],
+            context="from-trunk", language=language, allow_transfer="no",
+        )  # fmt: skip
+    return parts
+
+
+_MEDIA = {
+    "disallow": "all",
+    "allow": "alaw,ulaw",
+    "direct_media": "no",
+    "rtp_symmetric": "yes",
+    "dtmf_mode": "auto_info",
+    "rtp_timeout": 60,
+    "rtp_timeout_hold": 600,
+}
+
+
+def _telephone(identity: str, name: str | None, secret: str, **options: object) -> list[str]:
+    caller_id = {"callerid": f'"{name}" <{identity}>'} if name else {}
+    return [
+        _section(identity, type="endpoint", **_MEDIA, **options, **caller_id, auth=identity,
+                 aors=identity, device_state_busy_at=1, force_rport="yes", rewrite_contact="yes"),
+        _section(identity, type="auth", auth_type="userpass", username=identity, password=secret),
+        _section(identity, type="aor", max_contacts=1, remove_existing="yes",
+                 qualify_frequency=15, minimum_expiration=30, default_expiration=120),
+    ]  # fmt: skip
+
+
+def _section(name: str, **options: object) -> str:
+    lines = [f"{key} = {value}" for key, value in options.items()]
+    return "\n".join([f"[{name}]", *lines, ""])
+
+
+def _numbers(settings: Settings) -> str:
+    return "".join(
+        f"exten => {number},1,Goto(hotline,call,1)\n" for number in settings.trunks.numbers
+    )
+
+
+def _link_data(settings: Settings, install: AsteriskInstall, run_dir: Path) -> None:
+    data = run_dir / "data"
+    _link(data / "documentation", install.data_dir / "documentation")
+    _link(data / "moh", install.data_dir / "moh")
+    prompts = settings.files.prompts.absolute()
+    for language in LANGUAGES:
+        sounds = data / "sounds" / language
+        sounds.mkdir(exist_ok=True)
+        _link(sounds / "hotline", prompts / language)
+        announce = run_dir / "announce" / language
+        announce.mkdir(parents=True, exist_ok=True)
+        recording = read_audio(prompts / language / "transfer-emergency.wav")
+        write_wav(announce / "announce.wav", recording + bytes(16_000 * ANNOUNCEMENT_PAUSE_S))
+
+
+def _link(link: Path, target: Path) -> None:
+    if not target.is_dir():
+        raise HotlineError(f"{target} is missing: run `make run` to set everything up again")
+    if link.is_symlink():
+        link.unlink()
+    link.symlink_to(target)

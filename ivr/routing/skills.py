@@ -1,0 +1,143 @@
+"""Consultants with their levels, and what a call asks of them at each step of waiting."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ivr.types import Language
+from ivr.understanding.source import Source
+
+Level = Annotated[int, Field(ge=1, le=5)]
+"""1 = can help out, 5 = knows it best; 0, where allowed, = nothing known."""
+
+Priority = Literal["returned_emergency", "callback", "vulnerable", "normal"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Consultant(_Model):
+    """One consultant; `id` is the extension and the name of the telephone."""
+
+    id: Annotated[str, Field(pattern=r"^[0-9]{2,6}$")]
+    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f;,\[\]]+$")]
+    languages: dict[Language, Level]
+    skills: dict[str, Level]
+
+    def level(self, topic: str) -> int:
+        """The consultant's level in a topic, 0 to 5."""
+        return self.skills.get(topic, 0)
+
+
+class Step(_Model):
+    """What is asked of a consultant for `for_s` seconds of waiting; None: from then on."""
+
+    for_s: Annotated[float, Field(gt=0)] | None = None
+    level: Annotated[int, Field(ge=0, le=5)]
+    language_level: Level = 1
+
+    def serves(self, consultant: Consultant, topic: str, language: Language) -> bool:
+        """Whether the consultant meets this step."""
+        return (
+            consultant.level(topic) >= self.level
+            and consultant.languages.get(language, 0) >= self.language_level
+        )
+
+
+class _RoutingFile(_Model):
+    priorities: dict[Priority, Annotated[int, Field(ge=0, le=9)]]
+    steps: Annotated[tuple[Step, ...], Field(min_length=1)]
+    topics: dict[str, Annotated[tuple[Step, ...], Field(min_length=1)]] = {}
+
+
+class _ConsultantsFile(_Model):
+    consultants: Annotated[tuple[Consultant, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Steps and priorities as in `queues/routing.yaml`."""
+
+    priorities: Mapping[Priority, int]
+    steps: tuple[Step, ...]
+    by_topic: Mapping[str, tuple[Step, ...]]
+
+    def steps_for(self, topic: str) -> tuple[Step, ...]:
+        """The steps of a topic, the last without an end."""
+        return self.by_topic.get(topic, self.steps)
+
+    def step_at(self, topic: str, waited_s: float) -> int:
+        """The index of the step in force after `waited_s` seconds of waiting."""
+        steps, until = self.steps_for(topic), 0.0
+        for index, step in enumerate(steps[:-1]):
+            until += step.for_s or 0.0
+            if waited_s < until:
+                return index
+        return len(steps) - 1
+
+    def next_step_in(self, topic: str, waited_s: float) -> float | None:
+        """Seconds until the next step, None at the last."""
+        until = 0.0
+        for step in self.steps_for(topic)[:-1]:
+            until += step.for_s or 0.0
+            if waited_s < until:
+                return until - waited_s
+        return None
+
+
+def load_consultants(path: Path, topics: frozenset[str]) -> tuple[Consultant, ...]:
+    """Read `queues/consultants.yaml`; raises ConfigError with file, line and hint."""
+    source = Source(path)
+    consultants = source.validate(_ConsultantsFile).consultants
+    seen: dict[str, int] = {}
+    for index, consultant in enumerate(consultants):
+        if consultant.id in seen:
+            raise source.error(
+                f"consultant {consultant.id} is here twice", "consultants", index, "id"
+            )
+        seen[consultant.id] = index
+        for topic in consultant.skills:
+            if topic not in topics:
+                raise source.error(
+                    f"consultant {consultant.id} has the unknown skill {topic!r}",
+                    "consultants", index, "skills", topic,
+                    hint="topics are: " + ", ".join(sorted(topics)),
+                )  # fmt: skip
+    return consultants
+
+
+def load_routing(
+    path: Path, topics: frozenset[str], consultants: tuple[Consultant, ...]
+) -> Routing:
+    """Read `queues/routing.yaml`; raises ConfigError, also when a topic could never be served."""
+    source = Source(path)
+    file = source.validate(_RoutingFile)
+    for topic in file.topics:
+        if topic not in topics:
+            raise source.error(f"unknown topic {topic!r}", "topics", topic)
+    for where, steps in (("steps", file.steps), *((f"topics.{t}", s) for t, s in file.topics.items())):
+        place = tuple(where.split("."))
+        if any(step.for_s is None for step in steps[:-1]):
+            raise source.error(
+                f"{where}: only the last step may have no for_s", *place, hint="add for_s"
+            )
+        if steps[-1].for_s is not None:
+            raise source.error(
+                f"{where}: the last step must have no for_s",
+                *place,
+                hint="else a caller could wait with nobody allowed to answer",
+            )
+    routing = Routing(file.priorities, file.steps, file.topics)
+    for topic in sorted(topics):
+        last = routing.steps_for(topic)[-1]
+        if not any(last.serves(consultant, topic, "pl") for consultant in consultants):
+            raise source.error(
+                f"nobody can ever serve the topic {topic!r} in Polish",
+                *(("topics", topic) if topic in file.topics else ("steps",)),
+                hint="lower the last step's level, or give a consultant the skill",
+            )
+    return routing

@@ -1,0 +1,250 @@
+"""What an operator may set: `config/hotline.toml`, checked as a whole before anything starts."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from ivr.errors import ConfigError
+from ivr.speech.settings import SpeechSettings
+from ivr.types import Language
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _host(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.\-]{1,253}", value):
+        raise ValueError("is not an address or a host name")
+    return value
+
+
+def _host_port(value: str) -> str:
+    host, _, port = value.partition(":")
+    _host(host)
+    if port and not (port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError("is not host:port")
+    return value
+
+
+Host = Annotated[str, AfterValidator(_host)]
+HostPort = Annotated[str, AfterValidator(_host_port)]
+
+
+def _dialled(value: str) -> str:
+    number = value.replace(" ", "")
+    if not re.fullmatch(r"\+?[0-9]{2,18}", number):
+        raise ValueError("is not a telephone number: use digits, blanks and a leading +")
+    return number
+
+
+DialledNumber = Annotated[str, AfterValidator(_dialled)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServiceSettings(_Section):
+    """The telephony process itself."""
+
+    node: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,15}$")] = "a"
+    state_dir: Path = Path(".hotline")
+    max_calls: Annotated[int, Field(ge=1, le=2000)] = 120
+    drain_s: Annotated[float, Field(ge=0, le=3600)] = 120
+    http_host: Host = "127.0.0.1"
+    http_port: Port = 8119
+
+
+class FileSettings(_Section):
+    """Where the project's own files are."""
+
+    queues: Path = Path("queues")
+    prompts: Path = Path("prompts")
+    dialplans: Path = Path("dialplans")
+    asterisk: Path = Path("config/asterisk")
+    models: Path = Path(".hotline/models")
+
+
+class AsteriskSettings(_Section):
+    """Where Asterisk listens, and where it finds the service."""
+
+    sip_host: Host = "127.0.0.1"
+    sip_port: Port = 5060
+    rtp_first: Port = 20000
+    rtp_last: Port = 20999
+    ami_port: Port = 5038
+    agi_port: Port = 4573
+    audiosocket_port: Port = 9092
+    service_host: Host = "127.0.0.1"
+
+    @model_validator(mode="after")
+    def _rtp_range(self) -> "AsteriskSettings":
+        if self.rtp_last - self.rtp_first < 15:
+            raise ValueError("rtp_last must be at least 15 above rtp_first: a call needs 4 ports")
+        return self
+
+
+class TrunkSettings(_Section):
+    """What comes in from the telephone network."""
+
+    numbers: tuple[DialledNumber, ...] = ("19115",)
+    incoming: tuple[Host, ...] = ("127.0.0.2",)
+
+
+class EmergencySettings(_Section):
+    """The two trunks that lead to 112."""
+
+    number: Annotated[str, Field(pattern=r"^[0-9]{3,6}$")] = "112"
+    trunk_a: HostPort = "127.0.0.5:5060"
+    trunk_b: HostPort = "127.0.0.6:5060"
+    ring_s: Annotated[int, Field(ge=10, le=180)] = 45
+
+
+class RedisSettings(_Section):
+    """The live state all processes share."""
+
+    url: Annotated[str, Field(pattern=r"^(redis|rediss|unix)://")] = "redis://127.0.0.1:6379/0"
+    timeout_s: Annotated[float, Field(gt=0, le=10)] = 1.0
+
+
+class CaseSettings(_Section):
+    """Where cases are kept."""
+
+    database: Annotated[str, Field(pattern=r"^(sqlite\+aiosqlite:///|postgresql\+asyncpg://).+")] = (
+        "sqlite+aiosqlite:///.hotline/cases.db"
+    )
+
+
+class DialogueSettings(_Section):
+    """Times of the conversation, in seconds."""
+
+    language: Language = "pl"
+    speech_wait_s: Annotated[float, Field(ge=1, le=60)] = 6.0
+    key_wait_s: Annotated[float, Field(ge=1, le=60)] = 8.0
+    connecting_ring_s: Annotated[int, Field(ge=3, le=120)] = 15
+
+
+class RoutingSettings(_Section):
+    """Times of the board, in seconds."""
+
+    lease_s: Annotated[float, Field(ge=2, le=120)] = 15.0
+    wrap_up_s: Annotated[float, Field(ge=0, le=600)] = 10.0
+    reconcile_s: Annotated[float, Field(ge=0.5, le=120)] = 10.0
+    pause_after_no_answer: bool = True
+
+
+class Settings(BaseSettings):
+    """All settings. The environment overrides the file: `HOTLINE_REDIS__URL=redis://...`."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix="HOTLINE_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+    )
+
+    service: ServiceSettings = ServiceSettings()
+    files: FileSettings = FileSettings()
+    asterisk: AsteriskSettings = AsteriskSettings()
+    trunks: TrunkSettings = TrunkSettings()
+    emergency: EmergencySettings = EmergencySettings()
+    redis: RedisSettings = RedisSettings()
+    cases: CaseSettings = CaseSettings()
+    dialogue: DialogueSettings = DialogueSettings()
+    routing: RoutingSettings = RoutingSettings()
+    speech: SpeechSettings = SpeechSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over what the file says."""
+        return env_settings, init_settings
+
+    @property
+    def state_dir(self) -> Path:
+        """The folder of everything made at run time, absolute."""
+        return self.service.state_dir.absolute()
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check a settings file.
+
+    Raises `ConfigError` with the file, the line and a hint; nothing is started half configured.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(path, "there is no such file", hint="name it with --config") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(path, f"cannot be read: {error}") from None
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        match = re.search(r"line (\d+)", str(error))
+        line = int(match[1]) if match else None
+        raise ConfigError(path, f"is not TOML: {error}", line=line) from None
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise _explain(path, text, error) from None
+
+
+def _explain(path: Path, text: str, error: ValidationError) -> ConfigError:
+    first = error.errors()[0]
+    keys = [str(part) for part in first["loc"] if not isinstance(part, int)]
+    line = _line_of(text, keys)
+    name = ".".join(keys) or "the file"
+    if first["type"] == "extra_forbidden":
+        return ConfigError(path, f"unknown key {name}", line=line, hint=_known(keys))
+    more = error.error_count() - 1
+    tail = f"; and {more} more" if more else ""
+    return ConfigError(
+        path, f"{name}: {first['msg']}, but it is {_short(first['input'])}{tail}", line=line
+    )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _known(keys: list[str]) -> str:
+    model: type[BaseModel] = Settings
+    for key in keys[:-1]:
+        field = model.model_fields.get(key)
+        if field is None or not (
+            isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        ):
+            break
+        model = field.annotation
+    return "known here: " + ", ".join(model.model_fields)
+
+
+def _line_of(text: str, keys: list[str]) -> int | None:
+    """Find the line of a key in TOML text; the section's own line where the key is not there."""
+    section, found = "", None
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip()
+        if header := re.match(r"\[\s*([^\]]+?)\s*\]", line):
+            section = header[1]
+            if section.split(".") == keys[: len(section.split("."))]:
+                found = number
+        elif (
+            keys
+            and section.split(".") == keys[:-1]
+            and re.match(rf'"?{re.escape(keys[-1])}"?\s*=', line)
+        ):
+            return number
+    return found
+
+
