@@ -1,0 +1,24 @@
+from pathlib import Path
+
+import pytest
+
+from ivr.understanding.emergency import EmergencyDetector
+from ivr.understanding.meaning import Understanding
+
+QUEUES = Path(__file__).resolve().parents[3] / "queues"
+
+
+@pytest.fixture(scope="session")
+def detector() -> EmergencyDetector:
+    """The lists alone, without the trained model."""
+    return EmergencyDetector.load(QUEUES / "emergencies.yaml")
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="session")
+def understanding(cache_dir: Path) -> Understanding:
+    return Understanding.load(QUEUES, cache_dir)
