@@ -74,8 +74,8 @@ class AmiLink:
             ) from error
         except AmiTimeoutError as error:
             raise AmiConnectError(
-                f"{self._host}:{self._port} accepts connections but does not speak AMI:"
-                " is it the port of manager.conf?"
+                f"{self._host}:{self._port} takes connections but does not answer an AMI login:"
+                " does Asterisk hang, or is this not the port of manager.conf?"
             ) from error
 
     async def read(self) -> None:

@@ -497,7 +497,7 @@ async def test_check_login(manager: Manager, owner: Owner) -> None:
     with pytest.raises(AmiAuthError, match=r"manager\.conf"):
         await owner.client(manager, secret="x").check_login()
     manager.answers["Login"] = silence
-    with pytest.raises(AmiConnectError, match="does not speak AMI"):
+    with pytest.raises(AmiConnectError, match="does not answer an AMI login"):
         await owner.client(manager).check_login()
     await manager.stop()
     with pytest.raises(AmiConnectError, match=r"manager\.conf"):
