@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# Makes everything ready that the hotline needs on this machine; `make run` and `make test` call it.
+# A second run finds all of it in place and is over in a second. What it does, step by step:
+#   1. programs of the system: Redis and the softphone (with --test also SIPp, PostgreSQL, SoX)
+#   2. .venv with exactly the Python packages of the lock file, each checked by its hash
+#   3. Asterisk: the system's own, or one unpacked into the state folder (.hotline)
+#   4. the speech models
+# Everything it says goes to standard error.
+set -euo pipefail
+exec 1>&2
+cd "$(dirname "$0")/.."
+
+say() { echo "setup: $*"; }
+fail() {
+  echo "setup: $*"
+  exit 1
+}
+has() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
+
+mode=run
+lock=requirements.lock
+if [ "${1:-}" = --test ]; then
+  mode='test'
+  lock=requirements-test.lock
+elif [ $# -gt 0 ]; then
+  echo "usage: config/setup.sh [--test]"
+  exit 2
+fi
+state=${HOTLINE_STATE:-.hotline}
+mkdir -p "$state"
+state=$(cd "$state" && pwd)
+exec 9>"$state/setup.lock"
+flock --timeout 1800 9 || fail "another set-up has been at work for half an hour"
+
+# A Python of 3.11 or newer that can make virtual environments; the name alone proves nothing
+# (pyenv leaves names behind that only say "command not found").
+find_python() {
+  local name
+  for name in python3.13 python3.12 python3.11 python3; do
+    if "$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+      >/dev/null 2>&1; then
+      command -v "$name"
+      return
+    fi
+  done
+  return 1
+}
+
+# ---- 1. programs of the system
+
+missing=()
+has redis-server || missing+=(redis-server)
+has baresip || missing+=(baresip-core)
+if [ "$mode" = test ]; then
+  has sipp || missing+=(sip-tester)
+  has sox || missing+=(sox)
+  has postgres || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null ||
+    missing+=(postgresql)
+fi
+find_python >/dev/null || missing+=(python3-venv)
+
+# The services in these packages must not start by themselves: the hotline runs its own, from its
+# state folder. Packages ask policy-rc.d before they start one.
+install_packages() {
+  local policy=/usr/sbin/policy-rc.d status=0
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+  fi
+  apt-get update -qq || say "apt-get update had errors (see above); going on"
+  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" || status=$?
+  if [ "$(trap -p EXIT)" ]; then
+    rm -f "$policy"
+    trap - EXIT
+  fi
+  return "$status"
+}
+
+if [ ${#missing[@]} -gt 0 ]; then
+  has apt-get || fail "please install what Debian calls: ${missing[*]}"
+  if [ "$(id -u)" != 0 ]; then
+    say "these packages are missing; install them and start again:"
+    fail "  sudo apt-get install --no-install-recommends ${missing[*]}"
+  fi
+  say "installing ${missing[*]}"
+  install_packages "${missing[@]}" || fail "could not install ${missing[*]}"
+fi
+
+# ---- 2. .venv: made anew when the lock, the Python or its place has changed, or it is half made
+
+stamp_of() { # lock file, python
+  echo "$(sha256sum <"$1") $("$2" -V 2>&1) $PWD"
+}
+is_ready() {
+  [ -x .venv/bin/python ] || return 1
+  local stamp
+  stamp=$(cat .venv/.stamp 2>/dev/null) || return 1
+  [ "$stamp" = "$(stamp_of "$lock" .venv/bin/python)" ] ||
+    [ "$stamp" = "$(stamp_of requirements-test.lock .venv/bin/python)" ] # holds all of the other
+}
+if ! is_ready; then
+  python=$(find_python) || fail "no Python 3.11 or newer with venv: apt-get install python3-venv"
+  say "making .venv from $lock with $("$python" -V)"
+  rm -rf .venv
+  "$python" -m venv .venv
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+    -r "$lock"
+  stamp_of "$lock" .venv/bin/python >.venv/.stamp
+fi
+project=$(sha256sum <pyproject.toml)
+if [ "$(cat .venv/.project 2>/dev/null)" != "$project" ]; then
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+    --no-build-isolation --editable .
+  echo "$project" >.venv/.project
+fi
+
+# ---- 3. Asterisk
+
+if [ ! -e "$state/asterisk-dist/.complete" ]; then
+  .venv/bin/python -m ivr.asterisk.install "$state"
+fi
+
+# ---- 4. speech models; the optional one is asked for at most once a day
+
+models=$state/models
+if [ ! -e "$models/whisper-base/model.bin" ]; then
+  say "fetching the speech model whisper-base"
+  .venv/bin/hotline models fetch whisper-base --models-dir "$models"
+fi
+if [ ! -e "$models/vosk/pl" ] && [ -z "$(find "$models/.no-vosk-pl" -mtime -1 2>/dev/null)" ]; then
+  say "fetching the speech model vosk-pl (optional: faster answers)"
+  if ! .venv/bin/hotline models fetch vosk-pl --models-dir "$models"; then
+    say "vosk-pl cannot be had here; whisper-base does the work. Next try in a day, or: hotline models fetch"
+    touch "$models/.no-vosk-pl"
+  fi
+fi
+say "ready"
