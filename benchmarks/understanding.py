@@ -3,14 +3,11 @@
     .venv/bin/python benchmarks/understanding.py [--utterances FILE] [--folds 5]
 
 Cross-validation is grouped: sentences that are nearly the same never stand on both sides. The
-lists of
-emergencies.yaml and the keywords were written with knowledge of the training sentences, so those
-rows
-flatter. So does batch 1 of the held-out sentences: written before the lists, but by the same
-hand, which
-then knew them. Batch 2 was written when lists and model stood, and nothing was changed after it:
-it is
-the figure to believe. "unlike" leaves out held-out sentences that resemble a training sentence.
+lists of emergencies.yaml and the keywords were written with knowledge of the training sentences,
+so those rows flatter. So does batch 1 of the held-out sentences: written before the lists, but by
+the same hand, which then knew them. Batch 2 was written when lists and model stood, and nothing
+was changed after it: it is the figure to believe. "unlike" leaves out held-out sentences that
+resemble a training sentence.
 """
 
 import argparse

@@ -14,8 +14,7 @@ from ivr.understanding.text import fold, lemmas, normalise, sound_key, squeeze
 
 Strength = Literal["strong", "weak"]
 MIN_FUZZY_CHARS = 8
-"""Phrases shorter than this, without spaces, are never matched by likeness: too much is like
-them."""
+"""Shorter phrases (spaces left out) are never matched by likeness: too much is like them."""
 
 
 class _Alarm(StrictModel):

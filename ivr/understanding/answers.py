@@ -1,9 +1,8 @@
 """Yes or no, as an answer to a question the hotline asked.
 
-A caller who says "nie oddycha" has not answered "no". So a "no" counts only in an utterance made of
-nothing but words of an answer; everything else is no answer (None). The caller of this function
-looks
-for an emergency first all the same.
+A caller who says "nie oddycha" has not answered "no". So a "no" counts only in an utterance made
+of nothing but words of an answer; everything else is no answer (None). The caller of this
+function looks for an emergency first all the same.
 """
 
 from ivr.types import Language

@@ -1,9 +1,8 @@
 """Trained models kept between starts, in the project's own state folder and nowhere else.
 
 A file is one line of JSON (the key it was made for, the SHA-256 of the rest) and a joblib dump.
-It is
-loaded only when it belongs to us, nobody else may write it or its folder, and key and hash agree;
-anything else is thrown away and built again.
+It is loaded only when it belongs to us, nobody else may write it or its folder, and key and hash
+agree; anything else is thrown away and built again.
 """
 
 import contextlib

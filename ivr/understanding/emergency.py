@@ -1,11 +1,9 @@
 """Does the caller speak of danger? Certain, perhaps or no.
 
 Several detectors look at a sentence, and the verdict is their union: regular expressions, key
-phrases
-by their lemmas, key phrases by likeness of letters and sound (what recognisers make of frightened
-speech), and a trained model. A context may turn "yes" into a question and explain a weak alarm
-away;
-it never silences a strong one. The trained model alone can do no more than ask.
+phrases by their lemmas, key phrases by likeness of letters and sound (what recognisers make of
+frightened speech), and a trained model. A context may turn "yes" into a question and explain a
+weak alarm away; it never silences a strong one. The trained model alone can do no more than ask.
 """
 
 from collections.abc import Callable

@@ -23,9 +23,9 @@ class Meaning:
     """What an utterance means.
 
     `emergency` "yes": to 112, and the topic is "emergency". "ask": ask the caller; the topic is
-    the one
-    to go on with after a "no". `group` is the kind of danger ("suicide": offer the crisis line).
-    Otherwise the topic is never "emergency"; `unsure` says that it should not be acted on unasked.
+    the one to go on with after a "no". `group` is the kind of danger
+    ("suicide": offer the crisis line). Otherwise the topic is never "emergency"; `unsure`
+    says that it should not be acted on unasked.
     """
 
     topic: str
@@ -56,8 +56,7 @@ class Understanding:
         """Read a folder's topics.yaml and emergencies.yaml, and train or take what was kept.
 
         `cache_dir` must be inside the hotline's own state folder; None keeps nothing. Training
-        takes
-        some seconds. Raises ConfigError for files that cannot be used.
+        takes some seconds. Raises ConfigError for files that cannot be used.
         """
         catalogue_of_topics = load_topics(queues_dir / TOPICS_FILE)
         detector = EmergencyDetector.load(queues_dir / EMERGENCIES_FILE)

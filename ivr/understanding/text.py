@@ -1,9 +1,8 @@
 """Text as recognisers write it, brought to forms that can be compared.
 
 A sentence exists here in five forms: normalised (lower case, no punctuation), folded (no
-diacritics),
-lemmas (dictionary forms), squeezed (no spaces: recognisers put the word boundaries wrong) and the
-sound key (letters that sound alike are one letter).
+diacritics), lemmas (dictionary forms), squeezed (no spaces: recognisers put the word boundaries
+wrong) and the sound key (letters that sound alike are one letter).
 """
 
 import re
