@@ -22,6 +22,10 @@ from ivr.speech.vad import WINDOW_BYTES, WINDOW_S
 
 BYTES_PER_S = 16000
 MAX_TICK_S = 60.0
+FAINT = 0.1
+"""Probability from which a window just before the first clear one is the sentence's soft onset."""
+MAX_ONSET = 25
+"""Windows (0.8 s) that an onset may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,9 @@ class Endpointer:
     def reset(self) -> None:
         """Begin anew, as after a prompt that must not be heard: nothing before now counts."""
         self._detector.reset()
-        self._kept: deque[bytes] = deque(maxlen=self._pre_roll + 8 * self._need)
+        self._kept: deque[tuple[bytes, float]] = deque(
+            maxlen=self._pre_roll + MAX_ONSET + 8 * self._need
+        )
         self._speaking = False
         self._score = 0
         self._since = self._windows
@@ -120,7 +126,7 @@ class Endpointer:
         return self.feed(bytes(2 * round(min(silence_s, MAX_TICK_S) * BYTES_PER_S / 2)))
 
     def _before(self, window: bytes, probability: float, events: list[Event]) -> None:
-        self._kept.append(window)
+        self._kept.append((window, probability))
         if probability >= self.settings.start_threshold:
             if not self._score:
                 self._since = self._windows - 1
@@ -131,10 +137,23 @@ class Endpointer:
             return
         self._speaking, self._score = True, 0
         self._last_sound, self._run = self._windows, 0
-        count = min(self._windows - self._since + self._pre_roll, len(self._kept))
-        audio = b"".join(list(self._kept)[len(self._kept) - count :])
+        kept = list(self._kept)
+        first = self._onset(kept, len(kept) - (self._windows - self._since))
+        self._since = self._windows - (len(kept) - first)
+        audio = b"".join(window for window, _ in kept[max(0, first - self._pre_roll) :])
         self._kept.clear()
         events.append(SpeechStarted(self._since * WINDOW_S, audio))
+
+    @staticmethod
+    def _onset(kept: list[tuple[bytes, float]], first: int) -> int:
+        """Go back from the first clear window over the faint ones before it, one gap at a time."""
+        first = max(first, 0)
+        for back in range(first - 1, max(first - MAX_ONSET, 0), -1):
+            if kept[back][1] >= FAINT:
+                first = back
+            elif kept[back - 1][1] < FAINT:
+                break
+        return first
 
     def _within(self, window: bytes, probability: float, events: list[Event]) -> None:
         if events and isinstance(events[-1], SpeechAudio):

@@ -54,14 +54,13 @@ class Pacer:
 
     async def turn(self) -> None:
         """Wait until the next frame may leave, and count it as sent."""
-        now = self._clock.time()
-        if now > self.heard_at():  # the far end has run dry: its time line begins here again
-            self._begin, self._sent = now, 0
         due = self._begin + self._sent * FRAME_S - LEAD_S
-        if due > now:
-            await self._clock.sleep(due - now)
+        if (early := due - self._clock.time()) > 0:
+            await self._clock.sleep(early)
         else:
             await asyncio.sleep(0)  # a burst must not keep other calls waiting
+        if (now := self._clock.time()) > self.heard_at():
+            self._begin, self._sent = now, 0  # the far end has run dry: a new time line begins
         self._sent += 1
 
     def heard_at(self) -> float:

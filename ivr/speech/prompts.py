@@ -207,7 +207,7 @@ def write_manifest(
     """Write `manifest.yaml` in one rename, a line a recording."""
     lines = [
         "# Where each recording comes from; kept by `hotline prompts build`.",
-        "# text: 12 hex digits of the SHA-256 of what is spoken; a changed text asks for a new one.",
+        "# text: 12 hex digits of the SHA-256 of what is spoken; a changed text asks for a new one",
         "voices:",
     ]
     lines += [f"  {name}: {_flow(dict(facts))}" for name, facts in voices.items()]
