@@ -80,6 +80,10 @@ class Server:
         if self.running and self._process is not None:
             self._process.send_signal(number)
 
+    def kill(self) -> None:
+        """End it at once; harmless when it is gone."""
+        self.signal(signal.SIGKILL)
+
     async def stop(self, patience_s: float = 10.0) -> None:
         """End it: SIGTERM, and SIGKILL after `patience_s`. Harmless when it is gone."""
         process = self._process

@@ -5,9 +5,10 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
+from typing import Any, ClassVar
 
 from ivr.asterisk.install import AsteriskInstall
-from ivr.cases.cel import CEL_MAPPING
+from ivr.cases import cel
 from ivr.errors import ConfigError, HotlineError
 from ivr.routing.skills import Consultant
 from ivr.secrets import Secrets
@@ -23,7 +24,7 @@ class _Template(Template):
     """`@{name}`: Asterisk's own files are full of `${...}`."""
 
     delimiter = "@"
-    pattern = r"""
+    pattern: ClassVar[Any] = r"""
         @(?:(?P<escaped>@@@) | (?P<named>(?!)) | \{(?P<braced>[a-z_]+)\} | (?P<invalid>(?!)))
     """
     flags = re.VERBOSE
@@ -102,7 +103,8 @@ def _values(
         "ami_port": asterisk.ami_port,
         "agi_port": asterisk.agi_port,
         "ami_secret": secrets["ami"],
-        "cel_mapping": CEL_MAPPING,
+        "cel_file": cel.FILE,
+        "cel_mapping": cel.MAPPING,
         "queue_members": "\n".join(f"member => PJSIP/{c.id},0,{c.name}" for c in consultants),
         "endpoints": "\n".join(_endpoints(settings, consultants, secrets, demo_caller)),
     }

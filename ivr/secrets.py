@@ -18,7 +18,7 @@ class Secrets:
             self._values: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
         except (OSError, ValueError) as error:
             raise HotlineError(
-                f"{path} cannot be used ({error}): remove it, new secrets are made at the next start"
+                f"{path} cannot be used ({error}): remove it, the next start makes new ones"
             ) from None
 
     def ensure(self, names: Iterable[str]) -> None:
@@ -40,3 +40,6 @@ class Secrets:
     def __getitem__(self, name: str) -> str:
         """The secret of that name; KeyError when `ensure` never named it."""
         return self._values[name]
+
+    def __str__(self) -> str:
+        return str(self._path)

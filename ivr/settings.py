@@ -113,9 +113,9 @@ class RedisSettings(_Section):
 class CaseSettings(_Section):
     """Where cases are kept."""
 
-    database: Annotated[str, Field(pattern=r"^(sqlite\+aiosqlite:///|postgresql\+asyncpg://).+")] = (
-        "sqlite+aiosqlite:///.hotline/cases.db"
-    )
+    database: Annotated[
+        str, Field(pattern=r"^(sqlite\+aiosqlite:///|postgresql\+asyncpg://).+")
+    ] = "sqlite+aiosqlite:///.hotline/cases.db"
 
 
 class DialogueSettings(_Section):
@@ -246,5 +246,3 @@ def _line_of(text: str, keys: list[str]) -> int | None:
         ):
             return number
     return found
-
-

@@ -90,9 +90,7 @@ def _wanted(callers: Sequence[WaitingCall]) -> dict[str, int]:
     return counts
 
 
-def _rank(
-    entry: FreeConsultant, topic: str, wanted: dict[str, int]
-) -> tuple[int, int, float, str]:
+def _rank(entry: FreeConsultant, topic: str, wanted: dict[str, int]) -> tuple[int, int, float, str]:
     skills = entry.consultant.skills
     scarce = sum(wanted.get(other, 0) * level for other, level in skills.items() if other != topic)
     return (-entry.consultant.level(topic), scarce, entry.idle_since, entry.consultant.id)

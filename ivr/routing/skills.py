@@ -119,7 +119,10 @@ def load_routing(
     for topic in file.topics:
         if topic not in topics:
             raise source.error(f"unknown topic {topic!r}", "topics", topic)
-    for where, steps in (("steps", file.steps), *((f"topics.{t}", s) for t, s in file.topics.items())):
+    for where, steps in (
+        ("steps", file.steps),
+        *((f"topics.{t}", s) for t, s in file.topics.items()),
+    ):
         place = tuple(where.split("."))
         if any(step.for_s is None for step in steps[:-1]):
             raise source.error(

@@ -1,0 +1,29 @@
+"""What a conversation comes to, and the wishes that end it at any moment."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ToEmergency:
+    """To 112 at once."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToConsultant:
+    """To a consultant for this topic; `said` is how the topic was found."""
+
+    topic: str
+    said: str
+
+
+Outcome = ToEmergency | ToConsultant
+
+
+class EmergencyWishError(Exception):
+    """Key 0."""
+
+
+class PersonWishError(Exception):
+    """Key *."""

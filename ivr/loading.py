@@ -1,0 +1,77 @@
+"""Everything a service reads before it starts; whatever is wrong is said before anything runs."""
+
+from dataclasses import dataclass
+
+from ivr.dialogue.script import GREETING
+from ivr.errors import HotlineError
+from ivr.routing.skills import Consultant, Routing, load_consultants, load_routing
+from ivr.settings import Settings
+from ivr.speech.prompts import PromptStore
+from ivr.speech.recognizer import Recognizer, select_recognizers
+from ivr.speech.vad import VoiceActivityModel
+from ivr.types import Language
+from ivr.understanding.catalogue import EMERGENCY, Topics, load_topics
+from ivr.understanding.meaning import Understanding
+
+REQUIRED_PROMPTS = (
+    *GREETING, "how-can-we-help", "no-input", "no-match", "say-it-again", "menu",
+    "confirm-emergency", "transfer-emergency", "emergency-failed", "emergency-retry",
+    "connecting-topic", "all-busy", "thank-you", "degraded", "choice-one", "press-one",
+    "press-two", "language-changed", "switching-to-keypad",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Topics, consultants and routing: what `queues/` says."""
+
+    topics: Topics
+    consultants: tuple[Consultant, ...]
+    routing: Routing
+
+
+def load_plan(settings: Settings) -> Plan:
+    """Read `queues/`; raises ConfigError."""
+    folder = settings.files.queues
+    topics = load_topics(folder / "topics.yaml")
+    skills = frozenset(topics.ids) - {EMERGENCY}
+    consultants = load_consultants(folder / "consultants.yaml", skills)
+    routing = load_routing(folder / "routing.yaml", skills, consultants)
+    return Plan(topics, consultants, routing)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """All of it."""
+
+    plan: Plan
+    prompts: PromptStore
+    recognizers: dict[Language, Recognizer | None]
+    understanding: Understanding
+    voice_activity: VoiceActivityModel
+
+
+def load_prompts(settings: Settings, topics: Topics) -> PromptStore:
+    """Read the recordings; raises HotlineError when one that callers need is missing."""
+    spoken = [f"topic-{topic}" for topic in topics.ids if topic != EMERGENCY]
+    return PromptStore.load(settings.files.prompts, [*REQUIRED_PROMPTS, *spoken])
+
+
+def load_all(settings: Settings) -> Loaded:
+    """Read and train everything; takes seconds, so call it in a thread. Raises HotlineError."""
+    plan = load_plan(settings)
+    prompts = load_prompts(settings, plan.topics)
+    understanding = Understanding.load(settings.files.queues, settings.state_dir / "cache")
+    recognizers = select_recognizers(settings.speech, settings.files.models)
+    return Loaded(plan, prompts, recognizers, understanding, VoiceActivityModel())
+
+
+def require_folders(settings: Settings) -> None:
+    """Raise HotlineError when the service is started in the wrong folder."""
+    for name in ("queues", "prompts", "dialplans", "asterisk"):
+        folder = getattr(settings.files, name)
+        if not folder.is_dir():
+            raise HotlineError(
+                f"the folder {folder} is missing: start from the project's folder, "
+                f"or set [files] {name} in config/hotline.toml"
+            )

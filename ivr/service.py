@@ -1,0 +1,279 @@
+"""The telephony process: the one place that wires the parts together."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine, Mapping
+from contextlib import AsyncExitStack, suppress
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from ivr.asterisk.agi import AgiServer
+from ivr.asterisk.agi_session import AgiSession
+from ivr.asterisk.ami import AmiClient
+from ivr.asterisk.audiosocket import AudioSocketServer
+from ivr.cases.drain import Drain
+from ivr.cases.event import EventKind
+from ivr.cases.journal import Journal
+from ivr.cases.problem import Problem
+from ivr.cases.store import CaseStore
+from ivr.dialogue.call import Call, Parts
+from ivr.errors import HotlineError
+from ivr.features import serve_feature
+from ivr.loading import Loaded
+from ivr.manager_events import ManagerEvents
+from ivr.metrics import METRICS
+from ivr.processes import require_free
+from ivr.reconcile import Reconciler
+from ivr.routing.board import Board
+from ivr.routing.matcher import Matcher
+from ivr.secrets import Secrets
+from ivr.settings import Settings
+from ivr.web.health import make_app
+
+LAG_PROBE_S = 0.5
+
+
+class Service:
+    """One telephony process; `run` is its life."""
+
+    def __init__(self, settings: Settings, loaded: Loaded, secrets: Secrets):
+        self.settings, self._loaded = settings, loaded
+        self._log = structlog.get_logger()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._stopping = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        asterisk, state_dir = settings.asterisk, settings.state_dir
+        consultants = {c.id: c for c in loaded.plan.consultants}
+        self._journal = Journal(
+            state_dir / "journal", settings.service.node, on_problem=self._case_problem
+        )
+        self.store = CaseStore(settings.cases.database)
+        self._drain = Drain(state_dir / "journal", self.store, on_problem=self._case_problem)
+        owner = f"{settings.service.node}-{id(self):x}-{asterisk.agi_port}"
+        self._board = Board(settings.redis.url, owner, timeout_s=settings.redis.timeout_s)
+        self.matcher = Matcher(
+            self._board, consultants, loaded.plan.routing,
+            lease_s=settings.routing.lease_s,
+            on_problem=self._board_lost,
+            on_back=self._board_back,
+        )  # fmt: skip
+        self._audio = AudioSocketServer(asterisk.service_host, asterisk.audiosocket_port)
+        self._agi = AgiServer(
+            self._on_session, asterisk.service_host, asterisk.agi_port, on_problem=self._problem
+        )
+        self.events = ManagerEvents(self._note_device, consultants, self._later)
+        self._ami = AmiClient(
+            asterisk.service_host, asterisk.ami_port, "hotline", secrets["ami"],
+            on_event=self.events, on_connected=self._on_manager, on_problem=self._problem,
+        )  # fmt: skip
+        self._reconciler = Reconciler(
+            settings,
+            self._ami,
+            self._board,
+            consultants,
+            self.store,
+            self._journal,
+            self._drain,
+            self.events,
+        )
+        self._parts = Parts(
+            settings, self._journal, self._audio, loaded.prompts, loaded.recognizers,
+            loaded.understanding, self.matcher, loaded.voice_activity,
+            lambda: self._ami.connected,
+        )  # fmt: skip
+        self._devices: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+        self._problems_seen: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then let running calls finish. Raises HotlineError."""
+        asterisk, service = self.settings.asterisk, self.settings.service
+        require_free("the AGI server", asterisk.service_host, asterisk.agi_port)
+        require_free("the AudioSocket server", asterisk.service_host, asterisk.audiosocket_port)
+        require_free("the status page", service.http_host, service.http_port)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._journal)
+            stack.push_async_callback(self.store.close)
+            stack.push_async_callback(self._board.close)
+            async with asyncio.TaskGroup() as self._tasks:
+                background = [
+                    self._tasks.create_task(work)
+                    for work in (
+                        self._drain.run(), self.matcher.run(), self._ami.run(),
+                        self._reconciler.run(), self._write_devices(), self._measure_lag(),
+                    )
+                ]  # fmt: skip
+                try:
+                    await self._audio.start()
+                    await self._serve_status(stack)
+                    await self._agi.start()
+                    self._log.info("ready", agi_port=self._agi.port)
+                    await self._stopping.wait()
+                    await self._finish_calls()
+                finally:
+                    await self._agi.close()
+                    await self._audio.close()
+                    for task in background:
+                        task.cancel()
+            with suppress(Exception):  # what is left is drained at the next start
+                await self._drain.drain_once()
+
+    async def _finish_calls(self) -> None:
+        self._log.info("stopping", calls=len(self.events.calls))
+        self._agi.stop_accepting()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.service.drain_s):
+                await self._idle.wait()
+
+    async def _serve_status(self, stack: AsyncExitStack) -> None:
+        service = self.settings.service
+        runner = web.AppRunner(make_app(METRICS.registry, self.status, self._rows))
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        try:
+            await web.TCPSite(runner, service.http_host, service.http_port).start()
+        except OSError as error:
+            raise HotlineError(
+                f"the status page cannot use {service.http_host}:{service.http_port} "
+                f"({error.strerror}): choose another [service] http_port"
+            ) from None
+
+    def status(self) -> Mapping[str, bool]:
+        """Each part and whether it works."""
+        parts = {
+            "asterisk": self._ami.connected,
+            "redis": self.matcher.healthy,
+            "speech": any(self._loaded.recognizers.values()),
+            "cases": not self._problems_seen,
+        }
+        for part, works in parts.items():
+            METRICS.up.labels(part).set(works)
+        return parts
+
+    async def _rows(self) -> Mapping[str, list[Mapping[str, Any]]]:
+        snapshot = self.matcher.snapshot
+        consultants: list[Mapping[str, Any]] = []
+        waiting: list[Mapping[str, Any]] = []
+        if snapshot:
+            consultants = [
+                {
+                    "consultant": c.id, "state": c.state, "reason": c.reason,
+                    "for": f"{max(0, snapshot.now - c.since):.0f} s", "telephone": c.device,
+                }
+                for c in snapshot.consultants.values()
+                if c.device != "unavailable" or c.state not in ("offline", "available")
+            ]  # fmt: skip
+            waiting = [
+                {
+                    "topic": call.topic, "language": call.language,
+                    "waits": f"{snapshot.now - call.queued_at:.0f} s",
+                }
+                for call in snapshot.waiting
+            ]  # fmt: skip
+        return {
+            "Callers waiting": waiting,
+            "Consultants reachable": consultants,
+            "Last cases": await self._last_cases(),
+        }
+
+    async def _last_cases(self) -> list[Mapping[str, Any]]:
+        try:
+            async with asyncio.timeout(2):
+                cases = await self.store.list(limit=15)
+        except Exception:  # the page is shown without them
+            return []
+        return [
+            {
+                "case": case.number, "opened (UTC)": f"{case.opened_at:%Y-%m-%d %H:%M:%S}",
+                "topic": case.topic, "emergency": case.emergency, "outcome": case.outcome,
+                "consultant": case.consultant,
+            }
+            for case in cases
+        ]  # fmt: skip
+
+    async def _on_session(self, session: AgiSession) -> None:
+        if session.path.startswith("consultant/"):
+            await serve_feature(session, self._board, set(self.matcher.consultants))
+            return
+        if len(self.events.calls) >= self.settings.service.max_calls:
+            METRICS.refused.inc()
+            self._log.warning("too many calls: a caller goes to the fallback queue")
+            return
+        call = Call(session, self._parts)
+        self.events.calls[call.asterisk_id] = call
+        self._idle.clear()
+        METRICS.calls.inc()
+        METRICS.calls_total.inc()
+        try:
+            await call.run()
+        except BaseException as error:
+            await call.record(EventKind.DEGRADED, why=f"{type(error).__name__}: {error}"[:200])
+            raise
+        finally:
+            METRICS.calls.dec()
+            self.events.calls.pop(call.asterisk_id, None)
+            if not self.events.calls:
+                self._idle.set()
+            if call.to_emergency:
+                self.events.hand_over(call)
+
+    async def _on_manager(self, _: AmiClient) -> None:
+        await self._reconciler.read_devices()
+
+    def _note_device(self, consultant: str, device: Any) -> None:
+        self._devices.put_nowait((consultant, device))
+
+    async def _write_devices(self) -> None:
+        """One after the other, so that the last state told is the last one written."""
+        while True:
+            consultant, device = await self._devices.get()
+            with suppress(Exception):  # Redis away: read again when it is back
+                await self._board.set_device(consultant, device)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._tasks is None:
+            work.close()
+            return
+        self._tasks.create_task(self._guard(work))
+
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:  # one step of one case must not end the service
+            self._problem(error)
+
+    async def _measure_lag(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LAG_PROBE_S
+            await asyncio.sleep(LAG_PROBE_S)
+            METRICS.loop_lag.observe(max(0.0, loop.time() - due))
+            METRICS.waiting.set(self.matcher.waiting)
+
+    def _problem(self, error: Exception) -> None:
+        METRICS.problems.labels(type(error).__name__).inc()
+        self._log.error("problem", error=str(error) or repr(error), kind=type(error).__name__)
+
+    def _case_problem(self, problem: Problem) -> None:
+        METRICS.problems.labels(problem.part).inc()
+        if problem.over:
+            self._problems_seen.pop(problem.part, None)
+            self._log.info("over", part=problem.part, text=problem.text)
+        else:
+            if problem.part in ("journal", "database"):
+                self._problems_seen[problem.part] = problem.text
+            self._log.error("problem", part=problem.part, text=problem.text)
+
+    def _board_lost(self, error: Exception) -> None:
+        self._log.error(
+            "Redis is away: callers go to the fallback queue; start Redis again", error=str(error)
+        )
+
+    def _board_back(self) -> None:
+        self._log.info("Redis answers")
+        self._later(self._reconciler.read_devices())
