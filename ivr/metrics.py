@@ -1,6 +1,6 @@
 """Figures for Prometheus, one registry for the telephony process."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
 
@@ -11,6 +11,8 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         registry = self.registry
+        ProcessCollector(registry=registry)
+        self.tasks = Gauge("hotline_tasks", "Tasks of the event loop", registry=registry)
         self.calls = Gauge(
             "hotline_calls_now", "Callers served by this process now", registry=registry
         )

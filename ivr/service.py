@@ -94,6 +94,7 @@ class Service:
         require_free("the AudioSocket server", asterisk.service_host, asterisk.audiosocket_port)
         require_free("the status page", service.http_host, service.http_port)
         loop = asyncio.get_running_loop()
+        METRICS.tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         async with AsyncExitStack() as stack:
