@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 FILE = "hotline.csv"
 """Under `<astlogdir>/cel-custom/`."""
@@ -69,7 +69,7 @@ class CelEvent:
     extra: str
 
     @classmethod
-    def from_record(cls, record: bytes) -> "CelEvent":
+    def from_record(cls, record: bytes) -> Self:
         """Read one record (which may hold newlines inside its quotes).
 
         Raises `ValueError` for anything but thirteen columns with a time.
@@ -156,6 +156,12 @@ class CelFollower:
             self._wanted = self.position
             self._file.close()
             self._file = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _open(self) -> bool:
         """Open the file of the position wanted, under whatever name it has now, or the current."""

@@ -79,7 +79,7 @@ async def _homes(session: AsyncSession, events: Sequence[CaseEvent]) -> dict[UUI
         .where(CaseEventRow.call.in_(calls))
         .distinct()
     )
-    homes = dict(found.tuples().all())
+    homes = dict(found.all())
     openings = {
         clean(asterisk_id, 150): event.call
         for event in events
@@ -90,7 +90,7 @@ async def _homes(session: AsyncSession, events: Sequence[CaseEvent]) -> dict[UUI
     held = await session.execute(
         select(Case.asterisk_id, Case.uuid).where(Case.asterisk_id.in_(openings))
     )
-    holders = dict(held.tuples().all())
+    holders = dict(held.all())
     for event in events:
         asterisk_id = event.data.get("asterisk_id") if event.kind == EventKind.OPENED else None
         home = homes.get(event.call)

@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from ivr.cases.event import CaseEvent
 from ivr.cases.intake import LOCK, advance_offsets, as_event, take_in
 from ivr.cases.model import Case, CaseEventRow, JournalOffset
+from ivr.cases.text import clean
 from ivr.errors import HotlineError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -112,7 +113,7 @@ class CaseStore:
         """Tell how far (bytes) each segment has been taken in."""
         async with self._session() as session:
             rows = await session.execute(select(JournalOffset.segment, JournalOffset.offset))
-            return dict(rows.tuples().all())
+            return dict(rows.all())
 
     async def forget_segment(self, segment: str) -> None:
         """Drop the offset of a segment that has been removed."""
@@ -136,7 +137,8 @@ class CaseStore:
         async with self._session() as session:
             uuid = _as_uuid(which)
             if uuid is None:
-                return await session.scalar(select(Case).where(Case.number == str(which).strip()))
+                number = clean(str(which).strip())
+                return await session.scalar(select(Case).where(Case.number == number))
             if (case := await session.get(Case, uuid)) is not None:
                 return case
             home = select(CaseEventRow.case_uuid).where(CaseEventRow.call == uuid).limit(1)
@@ -160,7 +162,9 @@ class CaseStore:
     async def known_asterisk_ids(self, ids: Collection[str]) -> set[str]:
         """Tell which of the Asterisk channels have a case."""
         async with self._session() as session:
-            query = select(Case.asterisk_id).where(Case.asterisk_id.in_(ids))
+            query = select(Case.asterisk_id).where(
+                Case.asterisk_id.in_([clean(one, 150) for one in ids])
+            )
             return {known for known in await session.scalars(query) if known is not None}
 
     async def unfinished(self, before: datetime) -> dict[str, UUID]:
@@ -170,7 +174,7 @@ class CaseStore:
         )
         async with self._session() as session:
             rows = await session.execute(query)
-            return {known: uuid for known, uuid in rows.tuples() if known is not None}
+            return {known: uuid for known, uuid in rows if known is not None}
 
     @asynccontextmanager
     async def _session(self, *, writes: bool = False) -> AsyncIterator[AsyncSession]:
@@ -199,9 +203,9 @@ class CaseStore:
         except DBAPIError as error:
             if error.connection_invalidated or _connection_lost(error):
                 raise DatabaseAway(f"{self.where}: {_reason(error)}") from error
-            raise DatabaseRefused(f"{self.where}: {_reason(error)}") from error
+            raise DatabaseRefused(f"{self.where}: {_nature(error)}") from error
         except SQLAlchemyError as error:
-            raise DatabaseRefused(f"{self.where}: {_reason(error)}") from error
+            raise DatabaseRefused(f"{self.where}: {_nature(error)}") from error
 
 
 def _parts(ids: tuple[UUID, ...], size: int) -> Iterator[tuple[UUID, ...]]:
@@ -223,6 +227,12 @@ def _reason(error: BaseException) -> str:
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
     lines = str(cause).strip().splitlines()
     return lines[0] if lines else type(cause).__name__
+
+
+def _nature(error: SQLAlchemyError) -> str:
+    """Name an error about data without its text, which quotes the data."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    return f"{type(cause).__name__} {getattr(cause, 'sqlstate', None) or ''}".strip()
 
 
 def _connection_lost(error: DBAPIError) -> bool:
