@@ -6,7 +6,7 @@ serves the caller from `dialplans/degraded.conf`.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +21,7 @@ from ivr.asterisk.dialplan import audiosocket_argument
 from ivr.cases.event import CaseEvent, EventKind
 from ivr.cases.journal import Journal
 from ivr.cases.numbers import mask
-from ivr.dialogue.line import CallerGoneError, Line
+from ivr.dialogue.line import CallerGoneError, Key, Line
 from ivr.dialogue.outcome import ToConsultant, ToEmergency
 from ivr.dialogue.script import Conversation
 from ivr.dialogue.waiting import Waiting
@@ -121,17 +121,18 @@ class Call:
         await self.session.answer()
         await self.record(EventKind.ANSWERED)
         await self.session.set_variable("HOTLINE_STAGE", "dialogue")
-        waiting = Waiting(self)
-        async with self.line() as line:
+        async with AsyncExitStack() as audio:
+            line = await audio.enter_async_context(self.line())
             outcome = await self._converse(line)
             if isinstance(outcome, ToConsultant):
-                await line.say("connecting-topic", f"topic-{outcome.topic}")
-        match outcome:
-            case ToEmergency(why):
-                await self.emergency(why)
-            case ToConsultant(topic=topic):
-                await self.session.set_variable("HOTLINE_STAGE", "waiting")
-                await waiting.run(topic)
+                pressed = await line.say("connecting-topic", f"topic-{outcome.topic}")
+                if pressed == Key("0"):
+                    outcome = ToEmergency("key 0 while being connected")
+            if isinstance(outcome, ToEmergency):
+                await audio.aclose()
+                await self.emergency(outcome.why)
+            else:
+                await Waiting(self).run(outcome.topic, line, audio.aclose)
 
     async def _converse(self, line: Line) -> ToEmergency | ToConsultant:
         settings = self.parts.settings.dialogue

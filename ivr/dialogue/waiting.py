@@ -1,12 +1,14 @@
 """From "connecting you" to the end of the talk: waiting, offers, ringing, talking."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ivr.asterisk.agi_wire import AgiError
 from ivr.asterisk.dialplan import dial_argument
 from ivr.cases.event import EventKind
+from ivr.dialogue.line import CallerGoneError, Key, Line
 from ivr.metrics import METRICS
 from ivr.routing.board import BoardDownError
 from ivr.routing.matcher import Ticket
@@ -15,6 +17,8 @@ from ivr.routing.plan import Offer, WaitingCall
 if TYPE_CHECKING:
     from ivr.dialogue.call import Call
 
+BUSY_AFTER_S = 0.3
+"""A caller nobody is free for within this is told so."""
 KEY_CHECK_S = 1.0
 KEY_POLL_MS = 500
 """How long one command listens for a key while Asterisk's manager link is down."""
@@ -38,8 +42,11 @@ class Waiting:
     def _waited_s(self) -> float:
         return self._loop.time() - self._since
 
-    async def run(self, topic: str) -> None:
-        """Wait for a consultant and talk; BoardDownError hands the caller to Asterisk's queue."""
+    async def run(self, topic: str, line: Line, leave_line: Callable[[], Awaitable[None]]) -> None:
+        """Wait for a consultant and talk; BoardDownError hands the caller to Asterisk's queue.
+
+        The caller is on `line` until `leave_line` is called.
+        """
         self._since = self._loop.time()
         now = await self._board.now()
         priority = self._parts.matcher.routing.priorities.get("normal", 3)
@@ -48,15 +55,48 @@ class Waiting:
         await self._call.record(EventKind.QUEUED, queue=queue, topic=topic, priority=priority)
         try:
             async with self._parts.matcher.ticket(waiting) as ticket:
-                await self._until_served(ticket)
+                offer = await self._first_offer(ticket, line)
+                try:
+                    await leave_line()
+                    await self._session.set_variable("HOTLINE_STAGE", "waiting")
+                except BaseException:
+                    if offer is not None:
+                        await self._parts.matcher.release(offer)
+                    raise
+                await self._until_served(ticket, offer)
+        except CallerGoneError:
+            await self._call.abandoned("waiting", self._waited_s)
         except _EmergencyKeyError:
+            await leave_line()
             await self._call.record(EventKind.KEY, key="0")
             await self._call.emergency("key 0 while waiting")
 
-    async def _until_served(self, ticket: Ticket) -> None:
-        await self._session.set_music(True)
+    async def _first_offer(self, ticket: Ticket, line: Line) -> Offer | None:
+        """An offer made at once, or while the caller is told that all are busy; else None."""
+        offer = asyncio.create_task(ticket.offer())
+        busy = asyncio.create_task(self._tell_busy(line))
+        try:
+            await asyncio.wait((offer, busy), return_when=asyncio.FIRST_COMPLETED)
+            if offer.done():
+                return offer.result()
+            busy.result()
+            return None
+        finally:
+            line.hush()
+            for task in (offer, busy):
+                task.cancel()
+            await asyncio.gather(offer, busy, return_exceptions=True)
+
+    async def _tell_busy(self, line: Line) -> None:
+        await asyncio.sleep(BUSY_AFTER_S)
+        if await line.say("all-busy") == Key("0"):
+            raise _EmergencyKeyError
+
+    async def _until_served(self, ticket: Ticket, offer: Offer | None) -> None:
         while True:
-            offer = await self._next_offer(ticket)
+            if offer is None:
+                await self._session.set_music(True)
+                offer = await self._next_offer(ticket)
             if offer is None:
                 await self._call.abandoned("waiting", self._waited_s)
                 return
@@ -66,7 +106,7 @@ class Waiting:
                 await self._call.abandoned("ringing", self._waited_s)
                 return
             await self._board.withdraw_offer(ticket.call.id)
-            await self._session.set_music(True)
+            offer = None
 
     async def _next_offer(self, ticket: Ticket) -> Offer | None:
         """The next offer, or None when the caller has hung up."""
