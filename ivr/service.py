@@ -32,7 +32,7 @@ from ivr.secrets import Secrets
 from ivr.settings import Settings
 from ivr.web.health import make_app
 
-LAG_PROBE_S = 0.5
+LAG_PROBE_S = 0.05
 
 
 class Service:

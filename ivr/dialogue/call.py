@@ -176,7 +176,7 @@ class Call:
         """Hand the caller over to `emergency.conf`, which needs nothing of ours any more."""
         self.to_emergency = True
         METRICS.emergencies.inc()
-        await self._set_language()
+        await self.set_language()
         await self.session.goto("emergency", "112")
         await self.record(EventKind.EMERGENCY, why=why)
 
@@ -185,7 +185,7 @@ class Call:
         METRICS.degraded.inc()
         await self.record(EventKind.DEGRADED, why=why)
         if not self.session.hungup:
-            await self._set_language()
+            await self.set_language()
             await self.session.goto("degraded", "call")
 
     async def finish(self, outcome: str, **facts: Any) -> None:

@@ -59,6 +59,7 @@ class Waiting:
                 try:
                     await leave_line()
                     await self._session.set_variable("HOTLINE_STAGE", "waiting")
+                    await self._call.set_language()
                 except BaseException:
                     if offer is not None:
                         await self._parts.matcher.release(offer)
