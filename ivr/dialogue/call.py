@@ -211,7 +211,8 @@ class Call:
         else:
             await self.degrade("the audio connection was lost")
 
-    async def _set_language(self) -> None:
+    async def set_language(self) -> None:
+        """Let Asterisk's own announcements speak the language of the caller."""
         await self.session.set_variable("CHANNEL(language)", self.language)
 
 
