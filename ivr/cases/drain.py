@@ -16,8 +16,8 @@ from ivr.cases.problem import OnProblem, Problem, ignore
 from ivr.cases.segment import Damage, is_live, scan_segment, segments
 from ivr.cases.store import CaseStore, DatabaseAway, DatabaseRefused
 
-BATCH = 500
-"""Lines of one transaction."""
+BATCH = 100
+"""Lines of one transaction: few enough that catching up does not hold the loop of live calls."""
 _SLOWEST_S = 10.0
 _DAY_S = 86_400.0
 
