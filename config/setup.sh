@@ -27,7 +27,9 @@ elif [ $# -gt 0 ]; then
   exit 2
 fi
 state=${HOTLINE_STATE:-.hotline}
-mkdir -p "$state"
+if ! mkdir -p "$state" || [ ! -w "$state" ]; then
+  fail "the state folder $state cannot be written"
+fi
 state=$(cd "$state" && pwd)
 exec 9>"$state/setup.lock"
 flock --timeout 1800 9 || fail "another set-up has been at work for half an hour"
@@ -57,7 +59,7 @@ if [ "$mode" = test ]; then
   has postgres || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null ||
     missing+=(postgresql)
 fi
-find_python >/dev/null || missing+=(python3-venv)
+[ -x .venv/bin/python ] || find_python >/dev/null || missing+=(python3-venv)
 
 # The services in these packages must not start by themselves: the hotline runs its own, from its
 # state folder. Packages ask policy-rc.d before they start one.
@@ -104,13 +106,13 @@ if ! is_ready; then
   say "making .venv from $lock with $("$python" -V)"
   rm -rf .venv
   "$python" -m venv .venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+  .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps \
     -r "$lock"
   stamp_of "$lock" .venv/bin/python >.venv/.stamp
 fi
 project=$(sha256sum <pyproject.toml)
 if [ "$(cat .venv/.project 2>/dev/null)" != "$project" ]; then
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+  .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps \
     --no-build-isolation --editable .
   echo "$project" >.venv/.project
 fi

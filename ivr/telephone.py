@@ -45,7 +45,7 @@ from ivr.telephone_wire import (
 __all__ = ["AnswerMode", "PhoneEvent", "Telephone", "TelephoneError"]
 
 AnswerMode = Literal["auto", "manual", "reject"]
-START_DEADLINE_S = 5.0
+START_DEADLINE_S = 10.0
 COMMAND_DEADLINE_S = 5.0
 STOP_DEADLINE_S = 3.0
 KEY_GAP_S = 0.12

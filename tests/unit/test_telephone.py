@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ivr import telephone
 from ivr.telephone import Telephone, TelephoneError
 from ivr.telephone_wire import (
     account_text,
@@ -168,7 +169,8 @@ async def test_a_taken_address_is_a_clear_error(tmp_path, kind, port):
 
 
 @needs_baresip
-async def test_a_failed_start_leaves_nothing_behind(tmp_path):
+async def test_a_failed_start_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(telephone, "START_DEADLINE_S", 0.5)
     anna = Telephone("anna", tmp_path, own_address(), user="anna", modules=tmp_path / "none")
     with pytest.raises(TelephoneError, match=r"(?s)telephone anna .*did not start"):
         await anna.start()
