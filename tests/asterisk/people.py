@@ -1,0 +1,110 @@
+"""What callers and consultants do in many tests, and what Asterisk is asked as a witness."""
+
+import re
+
+import numpy as np
+
+from ivr.speech.audiofile import read_audio
+from ivr.telephone import Telephone
+from tests.asterisk.site import HOTLINE, ROOT, Site, until
+
+RATE = 8000
+ON_TO_ROADS = "12"
+"""Any key opens the keypad menu; 2 is roads there, which consultants 101 and 102 both know."""
+
+
+async def greeted(site: Site, caller: Telephone) -> None:
+    """Call, and hear the greeting begin."""
+    await caller.dial(HOTLINE)
+    await caller.wait_for("CALL_ESTABLISHED", timeout=10)
+    await caller.hear(0.4, timeout=10)
+
+
+async def queued(site: Site, caller: Telephone) -> None:
+    """Call, and choose roads by keys: the caller waits, or is served."""
+    await greeted(site, caller)
+    await caller.press(ON_TO_ROADS)
+    await site.step(caller, "queued", within=15)
+
+
+async def waits(site: Site, caller: Telephone) -> None:
+    """Call, and hear music because nobody is free."""
+    await queued(site, caller)
+
+    async def music() -> bool:
+        return "res_musiconhold" in await site.console("core show bridges") or playing(caller)
+
+    await until(music, "music plays", 10)
+
+
+def playing(telephone: Telephone) -> bool:
+    """Whether the last half second heard is sound."""
+    pcm = telephone.heard_pcm()
+    if len(pcm) < RATE:
+        return False
+    return level_dbfs(pcm[-RATE:]) > -50
+
+
+def level_dbfs(pcm: bytes) -> float:
+    """RMS level, dB of full scale."""
+    samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], dtype="<i2").astype(float) / 32768
+    return float(10 * np.log10(np.mean(samples**2) + 1e-12))
+
+
+async def trunk_alive(site: Site, name: str) -> None:
+    """Have Asterisk look after a trunk now, and wait until it knows that it lives."""
+    await site.console(f"pjsip qualify emergency-{name}")
+
+    async def known() -> bool:
+        shown = await site.console(f"pjsip show contacts like emergency-{name}")
+        return re.search(r"\bAvail\b", shown) is not None
+
+    await until(known, f"Asterisk has seen trunk {name} alive", 12)
+
+
+async def trunk_dead(site: Site, name: str) -> None:
+    """Wait until Asterisk knows that a trunk does not answer."""
+    await site.console(f"pjsip qualify emergency-{name}")
+
+    async def known() -> bool:
+        shown = await site.console(f"pjsip show contacts like emergency-{name}")
+        return "Unavail" in shown
+
+    await until(known, f"Asterisk has seen trunk {name} dead", 12)
+
+
+async def in_fallback(site: Site) -> int:
+    """Callers who wait in Asterisk's own queue."""
+    shown = await site.console("queue show fallback")
+    found = re.search(r"^fallback has (\d+) calls", shown, re.MULTILINE)
+    assert found, shown
+    return int(found[1])
+
+
+async def fallback_has(site: Site, callers: int, within: float) -> float:
+    """Wait until so many callers are in Asterisk's own queue; returns the seconds it took."""
+
+    async def there() -> bool:
+        return await in_fallback(site) == callers
+
+    return await until(there, f"{callers} callers in the fallback queue", within)
+
+
+def times_said(heard: bytes, prompt: str) -> list[float]:
+    """Where (seconds) a prompt is heard, by its loudest second."""
+    said = np.frombuffer(read_audio(ROOT / "prompts" / "pl" / f"{prompt}.wav"), dtype="<i2")
+    b = said.astype(float)
+    a = np.frombuffer(heard[: len(heard) // 2 * 2], dtype="<i2").astype(float)
+    loudest = int(np.argmax(np.convolve(np.abs(b), np.ones(RATE), "valid"))) if len(b) > RATE else 0
+    b = b[loudest : loudest + RATE]
+    if len(a) < len(b):
+        return []
+    size = 1 << int(np.ceil(np.log2(len(a) + len(b))))
+    product = np.fft.irfft(np.fft.rfft(a, size) * np.conj(np.fft.rfft(b, size)), size)
+    energy = np.convolve(a**2, np.ones(len(b)), "valid")
+    score = product[: len(energy)] / np.sqrt(energy * np.sum(b**2) + 1e6)
+    found: list[float] = []
+    for place in np.flatnonzero(score > 0.5):
+        if not found or place / RATE - found[-1] > 1:
+            found.append(float(place) / RATE)
+    return found
