@@ -89,27 +89,28 @@ if [ ${#missing[@]} -gt 0 ]; then
   install_packages "${missing[@]}" || fail "could not install ${missing[*]}"
 fi
 
-# ---- 2. .venv: made anew when the lock, the Python or its place has changed, or it is half made
+# ---- 2. .venv: made anew when it is half made or its Python or place has changed, brought up to
+# date where it stands when the lock has
 
-stamp_of() { # lock file, python
-  echo "$(sha256sum <"$1") $("$2" -V 2>&1) $PWD"
-}
-is_ready() {
-  [ -x .venv/bin/python ] || return 1
-  local stamp
-  stamp=$(cat .venv/.stamp 2>/dev/null) || return 1
-  [ "$stamp" = "$(stamp_of "$lock" .venv/bin/python)" ] ||
-    [ "$stamp" = "$(stamp_of requirements-test.lock .venv/bin/python)" ] # holds all of the other
-}
-if ! is_ready; then
+digest() { sha256sum <"$1"; }
+place=$(.venv/bin/python -V 2>/dev/null || true)" $PWD"
+if [ ! -s .venv/.lock ] || [ "$(cat .venv/.place 2>/dev/null)" != "$place" ]; then
   python=$(find_python) || fail "no Python 3.11 or newer with venv: apt-get install python3-venv"
-  say "making .venv from $lock with $("$python" -V)"
+  say "making .venv with $("$python" -V)"
   rm -rf .venv
   "$python" -m venv .venv
-  .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps \
-    -r "$lock"
-  stamp_of "$lock" .venv/bin/python >.venv/.stamp
+  echo "$(.venv/bin/python -V) $PWD" >.venv/.place
 fi
+case $(cat .venv/.lock 2>/dev/null) in
+  "$(digest "$lock")" | "$(digest requirements-test.lock)") ;; # the test lock holds all of the other
+  *)
+    say "installing the packages of $lock"
+    rm -f .venv/.lock
+    .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps \
+      -r "$lock"
+    digest "$lock" >.venv/.lock
+    ;;
+esac
 project=$(sha256sum <pyproject.toml)
 if [ "$(cat .venv/.project 2>/dev/null)" != "$project" ]; then
   .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps \
