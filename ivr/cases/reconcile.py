@@ -17,6 +17,8 @@ INCOMING = frozenset({"from-trunk", "hotline"})
 """Contexts in which a citizen's call begins."""
 EMERGENCY, DEGRADED = "emergency", "degraded"
 """Contexts that tell what became of a call."""
+_TRUNK = "emergency-"
+"""What the names of the 112 trunks' endpoints begin with; the rest is the trunk's name."""
 _ENDS = frozenset({"HANGUP", "CHAN_END", "LINKEDID_END"})
 
 
@@ -44,7 +46,7 @@ class _Call:
         Not told from APP_START: one Dial straight after another gives none.
         """
         if self.emergency_at is not None:
-            self.trunks.append((other.at, _party(other.channel)))
+            self.trunks.append((other.at, _party(other.channel).removeprefix(_TRUNK)))
 
 
 def reconcile(
