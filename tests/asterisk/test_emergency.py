@@ -57,7 +57,8 @@ async def key_zero(caller: Telephone, centre: Telephone) -> float:
 async def over(centre: Telephone, caller: Telephone) -> None:
     """112 ends the call."""
     await centre.hangup()
-    await caller.wait_for("CALL_CLOSED", timeout=10)
+    for telephone in (centre, caller):
+        await telephone.wait_for("CALL_CLOSED", timeout=10)
 
 
 def away(site: Site) -> list[str]:
@@ -147,7 +148,7 @@ async def test_with_both_trunks_dead_the_caller_is_told_and_called_through_later
     assert "emergency_answered" in await site.steps(case)
     text = await asyncio.to_thread(recognised, heard)
     print("the caller was told:", text)
-    assert re.search(r"112|1 1 2|1-1-2|sto dwanaście|jeden jeden dwa", text), text
+    assert re.search(r"1\W*1\W*2|sto dwanaście|jeden jeden dwa", text), text
     assert fuzz.partial_ratio("proszę się rozłączyć", text.lower()) > 75, text
 
 
