@@ -1,6 +1,7 @@
 """The telephony process: the one place that wires the parts together."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
@@ -33,6 +34,8 @@ from ivr.settings import Settings
 from ivr.web.health import make_app
 
 LAG_PROBE_S = 0.05
+END_WITHIN_S = 8.0
+"""Seconds the parts have for closing once the last call is over."""
 
 
 class Service:
@@ -116,6 +119,7 @@ class Service:
                     self._log.info("ready", agi_port=self._agi.port)
                     await self._stopping.wait()
                     await self._finish_calls()
+                    loop.call_later(END_WITHIN_S, self._end_now)
                 finally:
                     await self._agi.close()
                     await self._audio.close()
@@ -131,9 +135,18 @@ class Service:
             async with asyncio.timeout(self.settings.service.drain_s):
                 await self._idle.wait()
 
+    def _end_now(self) -> None:
+        """End a service that does not end: its calls are over and the journal is on the disk."""
+        for task in asyncio.all_tasks():
+            stack = " < ".join(str(frame) for frame in reversed(task.get_stack(limit=4)))
+            self._log.error("still there at the end", task=task.get_name(), stack=stack)
+        os._exit(1)
+
     async def _serve_status(self, stack: AsyncExitStack) -> None:
         service = self.settings.service
-        runner = web.AppRunner(make_app(METRICS.registry, self.status, self._rows))
+        runner = web.AppRunner(
+            make_app(METRICS.registry, self.status, self._rows), shutdown_timeout=1.0
+        )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         try:

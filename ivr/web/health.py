@@ -62,7 +62,11 @@ def _table(title: str, lines: list[Mapping[str, Any]]) -> str:
         return f"<h2>{escape(title)}</h2><p>none</p>"
     head = "".join(f"<th>{escape(str(key))}</th>" for key in lines[0])
     body = "".join(
-        "<tr>" + "".join(f"<td>{escape(str(value))}</td>" for value in line.values()) + "</tr>"
+        "<tr>"
+        + "".join(
+            f"<td>{escape('' if value is None else str(value))}</td>" for value in line.values()
+        )
+        + "</tr>"
         for line in lines
     )
     return f"<h2>{escape(title)}</h2><table><tr>{head}</tr>{body}</table>"
