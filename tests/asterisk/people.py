@@ -1,16 +1,33 @@
 """What callers and consultants do in many tests, and what Asterisk is asked as a witness."""
 
 import re
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import numpy as np
 
 from ivr.speech.audiofile import read_audio
 from ivr.telephone import Telephone
-from tests.asterisk.site import HOTLINE, ROOT, Site, until
+from tests.asterisk.site import HOTLINE, NET, ROOT, SHORT_S, Site, until
 
 RATE = 8000
 ON_TO_ROADS = "12"
 """Any key opens the keypad menu; 2 is roads there, which consultants 101 and 102 both know."""
+
+
+@asynccontextmanager
+async def another_caller(
+    site: Site, place: int, audio: Path | None = None
+) -> AsyncIterator[Telephone]:
+    """A caller beside `site.caller`, at the same address with ports of its own."""
+    number = f"+48602{place}{uuid.uuid4().int % 10**5:05d}"
+    async with Telephone(
+        f"caller-{place}", site.folder / "phones" / number, f"{NET}.2", 5060 + 2 * place,
+        user=number, audio=audio, control_port=4444 + place,
+    ) as telephone:  # fmt: skip
+        yield telephone
 
 
 async def greeted(site: Site, caller: Telephone) -> None:
@@ -32,7 +49,7 @@ async def waits(site: Site, caller: Telephone) -> None:
     await queued(site, caller)
 
     async def music() -> bool:
-        return "res_musiconhold" in await site.console("core show bridges") or playing(caller)
+        return playing(caller)
 
     await until(music, "music plays", 10)
 
@@ -53,24 +70,23 @@ def level_dbfs(pcm: bytes) -> float:
 
 async def trunk_alive(site: Site, name: str) -> None:
     """Have Asterisk look after a trunk now, and wait until it knows that it lives."""
-    await site.console(f"pjsip qualify emergency-{name}")
-
-    async def known() -> bool:
-        shown = await site.console(f"pjsip show contacts like emergency-{name}")
-        return re.search(r"\bAvail\b", shown) is not None
-
-    await until(known, f"Asterisk has seen trunk {name} alive", 12)
+    await _trunk(site, name, "Avail")
 
 
 async def trunk_dead(site: Site, name: str) -> None:
     """Wait until Asterisk knows that a trunk does not answer."""
+    await _trunk(site, name, "Unavail")
+
+
+async def _trunk(site: Site, name: str, wanted: str) -> None:
     await site.console(f"pjsip qualify emergency-{name}")
 
     async def known() -> bool:
-        shown = await site.console(f"pjsip show contacts like emergency-{name}")
-        return "Unavail" in shown
+        shown = await site.console("pjsip show contacts")
+        line = next(line for line in shown.splitlines() if f" emergency-{name}/" in line)
+        return wanted in line.split()
 
-    await until(known, f"Asterisk has seen trunk {name} dead", 12)
+    await until(known, f"Asterisk has seen trunk {name}: {wanted}", 12)
 
 
 async def in_fallback(site: Site) -> int:
@@ -91,12 +107,10 @@ async def fallback_has(site: Site, callers: int, within: float) -> float:
 
 
 def times_said(heard: bytes, prompt: str) -> list[float]:
-    """Where (seconds) a prompt is heard, by its loudest second."""
-    said = np.frombuffer(read_audio(ROOT / "prompts" / "pl" / f"{prompt}.wav"), dtype="<i2")
-    b = said.astype(float)
+    """Where (seconds) a prompt is heard, by its beginning."""
+    said = read_audio(ROOT / "prompts" / "pl" / f"{prompt}.wav")[: int(SHORT_S * 2 * RATE)]
+    b = np.frombuffer(said, dtype="<i2").astype(float)
     a = np.frombuffer(heard[: len(heard) // 2 * 2], dtype="<i2").astype(float)
-    loudest = int(np.argmax(np.convolve(np.abs(b), np.ones(RATE), "valid"))) if len(b) > RATE else 0
-    b = b[loudest : loudest + RATE]
     if len(a) < len(b):
         return []
     size = 1 << int(np.ceil(np.log2(len(a) + len(b))))

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import time
-from pathlib import Path
 
 from rapidfuzz import fuzz
 
@@ -15,13 +14,12 @@ from tests.asterisk.people import (
     fallback_has,
     greeted,
     playing,
-    queued,
     times_said,
     trunk_alive,
     trunk_dead,
     waits,
 )
-from tests.asterisk.site import AUDIO, HOST, HOTLINE, NET, SIP, Site, late, models_dir, until
+from tests.asterisk.site import AUDIO, HOTLINE, NET, SIP, Site, late, models_dir, until
 from tests.asterisk.test_spoken_call import heard_audio, likeness
 
 UNCONSCIOUS = AUDIO / "emergency-unconscious.wav"
