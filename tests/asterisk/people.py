@@ -54,6 +54,11 @@ async def waits(site: Site, caller: Telephone) -> None:
     await until(music, "music plays", 10)
 
 
+def note(text: str) -> None:
+    """Show a figure of a test run with `pytest -s`."""
+    print(text)  # noqa: T201 - figures, for whoever asks with -s
+
+
 def playing(telephone: Telephone) -> bool:
     """Whether the last half second heard is sound."""
     pcm = telephone.heard_pcm()

@@ -13,6 +13,7 @@ from ivr.telephone import PhoneEvent, Telephone
 from tests.asterisk.people import (
     fallback_has,
     greeted,
+    note,
     playing,
     times_said,
     trunk_alive,
@@ -47,7 +48,7 @@ async def key_zero(caller: Telephone, centre: Telephone) -> float:
     await caller.press("0")
     event = await incoming(centre, caller, timeout=10)
     took = event.at - pressed
-    print(f"key 0 to the INVITE at the trunk: {took * 1000:.0f} ms")
+    note(f"key 0 to the INVITE at the trunk: {took * 1000:.0f} ms")
     assert took < KEY_TO_INVITE_S
     return took
 
@@ -134,7 +135,7 @@ async def test_with_both_trunks_dead_the_caller_is_told_and_called_through_later
 
         await until(told_twice, "the instruction is spoken, and again", 30, every=0.5)
         first_s = times_said(caller.heard_pcm(), "emergency-failed")[0]
-        print(f"instruction spoken twice within {time.monotonic() - began:.1f} s of key 0")
+        note(f"instruction spoken twice within {time.monotonic() - began:.1f} s of key 0")
         async with site.trunk("a") as centre:
             await incoming(centre, caller, timeout=40)
             await over(centre, caller)
@@ -145,7 +146,7 @@ async def test_with_both_trunks_dead_the_caller_is_told_and_called_through_later
     assert case.emergency_trunk == "a"
     assert "emergency_answered" in await site.steps(case)
     text = await asyncio.to_thread(recognised, heard)
-    print("the caller was told:", text)
+    note(f"the caller was told: {text}")
     assert re.search(r"1\W*1\W*2|sto dwanaście|jeden jeden dwa", text), text
     assert fuzz.partial_ratio("proszę się rozłączyć", text.lower()) > 75, text
 
@@ -265,6 +266,6 @@ async def refused(telephone: Telephone, uri: str) -> None:
     """Dial what must not be connected."""
     await telephone.dial(uri)
     event = await telephone.wait_for("CALL_CLOSED", timeout=10)
-    print(f"{uri}: {event.param}")
+    note(f"{uri}: {event.param}")
     assert all(e.type != "CALL_ESTABLISHED" for e in telephone.history), uri
     assert re.match(r"4\d\d|6\d\d", event.param), event.param

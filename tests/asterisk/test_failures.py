@@ -17,6 +17,7 @@ from tests.asterisk.people import (
     another_caller,
     fallback_has,
     greeted,
+    note,
     queued,
     times_said,
     trunk_alive,
@@ -101,7 +102,7 @@ async def test_the_service_is_killed_under_its_callers(site: Site) -> None:
         await greeted(site, speaker)
         site.service.signal(signal.SIGKILL)
         took = await fallback_has(site, 2, within=TO_FALLBACK_S)
-        print(f"killed to both callers in the fallback queue: {took:.2f} s")
+        note(f"killed to both callers in the fallback queue: {took:.2f} s")
         assert len(await witness.callers()) == 2
         await talk_through(talker, first, site)
         assert await site.channels() == 4
@@ -165,7 +166,7 @@ async def test_redis_is_killed_and_comes_back(site: Site) -> None:
         site.redis.signal(signal.SIGKILL)
         try:
             took = await fallback_has(site, 1, within=TO_FALLBACK_S)
-            print(f"Redis killed to the caller in the fallback queue: {took:.2f} s")
+            note(f"Redis killed to the caller in the fallback queue: {took:.2f} s")
             await site.redis.wait()
             await speaker.dial(HOTLINE)
             await site.step(speaker, "understood")
@@ -248,7 +249,7 @@ async def test_the_manager_link_breaks_and_comes_back(site: Site) -> None:
             await over(centre, endangered)
             assert waiter.in_call
         took = await linked(site, True, 15)
-        print(f"the manager link is back after {took:.2f} s")
+        note(f"the manager link is back after {took:.2f} s")
         async with site.consultant("101") as consultant:
             await answered(consultant, 10)
             await site.step(waiter, "talking")
@@ -351,7 +352,7 @@ async def test_sigterm_lets_nobody_fall(site: Site) -> None:
         await fallback_has(site, 2, within=drain_s + TO_FALLBACK_S)
         async with asyncio.timeout(drain_s + 5):
             status = await site.service.wait()
-        print(f"SIGTERM to the end of the service: {time.monotonic() - began:.1f} s")
+        note(f"SIGTERM to the end of the service: {time.monotonic() - began:.1f} s")
         assert status == 0
         assert waiter.in_call
         assert late_caller.in_call
@@ -374,7 +375,7 @@ async def test_a_frozen_service_is_killed_and_its_callers_are_served(site: Site)
                 await site.service.wait()
             killed_s = time.monotonic() - began
             took = await fallback_has(site, 1, within=TO_FALLBACK_S)
-            print(f"frozen to killed: {killed_s:.1f} s; to the fallback queue: {took:.2f} s more")
+            note(f"frozen to killed: {killed_s:.1f} s; to the fallback queue: {took:.2f} s more")
             assert killed_s < 4.5
             async with site.consultant("101") as consultant:
                 await answered(consultant, 10)
