@@ -46,8 +46,9 @@ class Witness:
     def _callers(self) -> list[str]:
         client = AMIClient(address=HOST, port=self._port, timeout=3)
         try:
-            client.login(username="hotline", secret=self._secret)
-            action = SimpleAction("CoreShowChannels")
+            welcome = client.login(username="hotline", secret=self._secret).response
+            assert welcome is not None, "Asterisk lets the witness in"
+            assert not welcome.is_error(), str(welcome)
             found: list[str] = []
             over: list[bool] = []
 
@@ -59,7 +60,7 @@ class Witness:
                     found.append(keys["Channel"])
 
             client.add_event_listener(on_event)
-            client.send_action(action)
+            client.send_action(SimpleAction("CoreShowChannels"))
             deadline = time.monotonic() + 3
             while not over and time.monotonic() < deadline:
                 time.sleep(0.01)  # its events come in a thread of its own
@@ -75,7 +76,9 @@ async def closes(telephone: Telephone, within: float = 15) -> None:
 
 
 async def answered(consultant: Telephone, within: float) -> None:
+    """The consultant has a call, and hears the caller."""
     await consultant.wait_for("CALL_ESTABLISHED", timeout=within)
+    await consultant.hear(0.5, timeout=5)
 
 
 async def talk_through(one: Telephone, other: Telephone, site: Site) -> None:
@@ -213,7 +216,7 @@ async def manager_moved(site: Site) -> AsyncIterator[None]:
 async def kick(site: Site) -> None:
     """Have Asterisk end every manager connection."""
     shown = await site.console("manager show connected")
-    sessions = re.findall(r"^\s*hotline\s.*?\s(\d+)\s+\d+\s+\d+\s*$", shown, re.MULTILINE)
+    sessions = re.findall(r"^\s*hotline\s.*?\s(\d+)\s+\d+\s+\d+\s+\d+\s*$", shown, re.MULTILINE)
     assert sessions, shown
     for number in sessions:
         await site.console(f"manager kick session {number}")
