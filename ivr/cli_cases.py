@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
@@ -21,6 +22,8 @@ from ivr.errors import HotlineError
 
 _T = TypeVar("_T")
 
+_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\+00:00")
+"""Times are UTC; a screen shows whole seconds, JSON all of it."""
 _LISTED = ("number", "opened_at", "caller_number", "topic", "outcome", "status", "consultant")
 
 Database = Annotated[
@@ -129,5 +132,7 @@ def _print_table(columns: Iterable[str], rows: Iterable[dict[str, Any]]) -> None
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, str) and _ISO_TIME.fullmatch(value):
+        value = f"{value[:10]} {value[11:19]}"
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
     return printable(text)

@@ -16,6 +16,8 @@ from ivr.settings import Settings
 from ivr.speech.audiofile import read_audio, write_wav
 from ivr.types import LANGUAGES
 
+ANNOUNCEMENTS = {"emergency": "transfer-emergency", "emergency-failed": "emergency-failed"}
+"""Music class (before its language) and the prompt it repeats while 112 is called."""
 ANNOUNCEMENT_PAUSE_S = 3
 """Silence between two announcements while 112 is being called."""
 
@@ -106,6 +108,15 @@ def _values(
         "cel_file": cel.FILE,
         "cel_mapping": cel.MAPPING,
         "queue_members": "\n".join(f"member => PJSIP/{c.id},0,{c.name}" for c in consultants),
+        "announcements": "\n".join(
+            _section(
+                f"{name}-{language}",
+                mode="files",
+                directory=run_dir / "announce" / f"{name}-{language}",
+            )
+            for name in ANNOUNCEMENTS
+            for language in LANGUAGES
+        ),
         "endpoints": "\n".join(_endpoints(settings, consultants, secrets, demo_caller)),
     }
 
@@ -184,10 +195,11 @@ def _link_data(settings: Settings, install: AsteriskInstall, run_dir: Path) -> N
         sounds = data / "sounds" / language
         sounds.mkdir(exist_ok=True)
         _link(sounds / "hotline", prompts / language)
-        announce = run_dir / "announce" / language
-        announce.mkdir(parents=True, exist_ok=True)
-        recording = read_audio(prompts / language / "transfer-emergency.wav")
-        write_wav(announce / "announce.wav", recording + bytes(16_000 * ANNOUNCEMENT_PAUSE_S))
+        for name, prompt in ANNOUNCEMENTS.items():
+            folder = run_dir / "announce" / f"{name}-{language}"
+            folder.mkdir(parents=True, exist_ok=True)
+            recording = read_audio(prompts / language / f"{prompt}.wav")
+            write_wav(folder / "announce.wav", recording + bytes(16_000 * ANNOUNCEMENT_PAUSE_S))
 
 
 def _link(link: Path, target: Path) -> None:

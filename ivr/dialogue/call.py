@@ -113,8 +113,8 @@ class Call:
             EventKind.OPENED,
             asterisk_id=self.asterisk_id,
             channel="phone",
-            caller_number=env.get("agi_callerid", ""),
-            caller_name=env.get("agi_calleridname", "")[:NAME_LIMIT],
+            caller_number=_known(env.get("agi_callerid", "")),
+            caller_name=_known(env.get("agi_calleridname", ""))[:NAME_LIMIT],
             language=self.language,
             node=self.parts.settings.service.node,
         )
@@ -214,6 +214,11 @@ class Call:
     async def set_language(self) -> None:
         """Let Asterisk's own announcements speak the language of the caller."""
         await self.session.set_variable("CHANNEL(language)", self.language)
+
+
+def _known(value: str) -> str:
+    """What AGI says of the caller; it says "unknown" for nothing."""
+    return "" if value == "unknown" else value
 
 
 _PRIVATE = {"caller_number", "caller_name", "transcript"}
