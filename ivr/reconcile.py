@@ -99,6 +99,7 @@ class CelRecords:
         if not seen:
             return
         await self._drain.drain_once()
+        self._let_go(seen)
         ours = {*self._events.calls, *self._events.handed}
         known = ours | await self._store.known_asterisk_ids({event.linkedid for event in seen})
         unfinished = await self._store.unfinished(
@@ -110,3 +111,10 @@ class CelRecords:
         for event in made:
             if event.id in fresh:
                 await self._journal.append(event)
+
+    def _let_go(self, seen: list[cel.CelEvent]) -> None:
+        """Leave to the record the callers of 112 who hung up while the manager link was down."""
+        before = datetime.now(UTC) - timedelta(seconds=ORPHAN_AFTER_S)
+        ended = {event.uniqueid for event in seen if event.kind == "CHAN_END" and event.at < before}
+        for channel in ended & self._events.handed.keys():
+            del self._events.handed[channel]
