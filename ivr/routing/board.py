@@ -4,8 +4,10 @@ Every change is one Lua script (compare and set), so processes need no leader: e
 same plan and commits the offers of its own callers.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Literal, cast
 
@@ -62,17 +64,19 @@ class Board:
         self._redis: Redis = Redis.from_url(
             url,
             decode_responses=True,
-            socket_timeout=timeout_s,
+            socket_timeout=None,
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
         )
         self._listener: Redis = Redis.from_url(
             url,
             decode_responses=True,
+            socket_timeout=None,
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
         )
         self.owner = owner
+        self._timeout_s = timeout_s
         self._prefix = prefix
         self._waiting, self._offered = prefix + "waiting", prefix + "offered"
         self._channel = prefix + "changed"
@@ -91,18 +95,14 @@ class Board:
 
     async def now(self) -> float:
         """Redis's clock, seconds since the epoch; also tells whether Redis is there."""
-        try:
+        async with self._deadline():
             seconds, micros = await self._redis.time()
-        except (RedisError, OSError, TimeoutError) as error:
-            raise BoardDownError(str(error)) from error
         return float(seconds) + float(micros) / 1e6
 
     async def heartbeat(self, ttl_s: float) -> None:
         """Tell the others that this process lives, for `ttl_s` seconds."""
-        try:
+        async with self._deadline():
             await self._redis.set(f"{self._prefix}process:{self.owner}", "1", px=int(ttl_s * 1000))
-        except (RedisError, OSError, TimeoutError) as error:
-            raise BoardDownError(str(error)) from error
 
     async def join(self, call: WaitingCall) -> None:
         """Put a caller on the board; again is harmless."""
@@ -151,7 +151,7 @@ class Board:
 
     async def snapshot(self, consultants: Sequence[str]) -> Snapshot:
         """Read the whole board; callers of processes that died are dropped from it."""
-        try:
+        async with self._deadline():
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.time()
                 pipe.hgetall(self._waiting)
@@ -161,8 +161,6 @@ class Board:
                 (seconds, micros), waiting, offered, *states = await pipe.execute()
             entries = {call: json.loads(value) for call, value in waiting.items()}
             dead = await self._dead({entry["owner"] for entry in entries.values()})
-        except (RedisError, OSError, TimeoutError) as error:
-            raise BoardDownError(str(error)) from error
         owners = {call: str(entry.pop("owner")) for call, entry in entries.items()}
         for call in [call for call, owner in owners.items() if owner in dead]:
             await self.leave(call)
@@ -187,6 +185,16 @@ class Board:
         except (RedisError, OSError, TimeoutError) as error:
             raise BoardDownError(str(error)) from error
 
+    @asynccontextmanager
+    async def _deadline(self) -> AsyncIterator[None]:
+        # Not redis-py's own socket_timeout: its sending goes through asyncio.wait_for, which before
+        # Python 3.12 can swallow a cancellation, and then who was cancelled goes on for ever.
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                yield
+        except (RedisError, OSError, TimeoutError) as error:
+            raise BoardDownError(str(error) or "it does not answer") from error
+
     async def _dead(self, owners: set[str]) -> set[str]:
         others = sorted(owners - {self.owner})
         if not others:
@@ -195,23 +203,18 @@ class Board:
         return {owner for owner, value in zip(others, alive, strict=True) if value is None}
 
     async def _write(self, fill: Callable[[Pipeline], object]) -> None:
-        try:
-            async with self._redis.pipeline(transaction=True) as pipe:
-                fill(pipe)
-                pipe.publish(self._channel, "")
-                await pipe.execute()
-        except (RedisError, OSError, TimeoutError) as error:
-            raise BoardDownError(str(error)) from error
+        async with self._deadline(), self._redis.pipeline(transaction=True) as pipe:
+            fill(pipe)
+            pipe.publish(self._channel, "")
+            await pipe.execute()
 
     async def _run(
         self, script: object, keys: Sequence[str], arguments: Sequence[str | float]
     ) -> object:
-        try:
+        async with self._deadline():
             result = await script(keys=list(keys), args=list(arguments))  # type: ignore[operator]
             if result:
                 await self._redis.publish(self._channel, "")
-        except (RedisError, OSError, TimeoutError) as error:
-            raise BoardDownError(str(error)) from error
         return result
 
 

@@ -139,7 +139,18 @@ class Matcher:
         for ticket in list(self._tickets.values()):
             if ticket.call.id not in snapshot.owners:  # Redis came back without its memory
                 await self.board.join(ticket.call)
-        waiting = [call for call in snapshot.waiting if call.id not in snapshot.offered]
+        ghosts = {  # who left while being joined again would stand before others for ever
+            name
+            for name, owner in snapshot.owners.items()
+            if owner == self.board.owner and name not in self._tickets
+        }
+        for name in ghosts:
+            await self.board.leave(name)
+        waiting = [
+            call
+            for call in snapshot.waiting
+            if call.id not in snapshot.offered and call.id not in ghosts
+        ]
         for position, call in enumerate(sorted(waiting, key=lambda c: (c.priority, c.arrived_at))):
             if mine := self._tickets.get(call.id):
                 mine.ahead = position
