@@ -11,7 +11,6 @@ from ivr.asterisk.ami import AmiClient
 from ivr.asterisk.install import find_asterisk
 from ivr.cases.store import CaseStore
 from ivr.errors import HotlineError
-from ivr.loading import load_plan, load_prompts, require_folders
 from ivr.routing.board import Board, BoardDownError
 from ivr.secrets import Secrets
 from ivr.settings import Settings
@@ -25,6 +24,8 @@ def register(app: typer.Typer, settings: Callable[[], Settings]) -> None:
     @app.command("check-config")
     def check_config() -> None:
         """Check the settings and every file they name; start nothing."""
+        from ivr.loading import load_plan, load_prompts, require_folders  # noqa: PLC0415 - scipy
+
         values = settings()
         require_folders(values)
         plan = load_plan(values)
@@ -66,6 +67,8 @@ async def _examine(settings: Settings) -> bool:
 
 
 async def _configuration(settings: Settings) -> str:
+    from ivr.loading import load_plan, load_prompts, require_folders  # noqa: PLC0415 - scipy
+
     require_folders(settings)
     plan = load_plan(settings)
     load_prompts(settings, plan.topics)

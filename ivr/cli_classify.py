@@ -5,13 +5,15 @@ import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from ivr.errors import HotlineError
 from ivr.types import Language
-from ivr.understanding.meaning import Understanding
+
+if TYPE_CHECKING:
+    from ivr.understanding.meaning import Understanding
 
 MAX_LINE = 16_384
 """Bytes read of one line; the rest of a longer one is dropped, and said so in the answer."""
@@ -40,6 +42,8 @@ def register(app: typer.Typer) -> None:
         ] = Path(".hotline/cache"),
     ) -> None:
         """Read sentences on standard input, a line each; print their meaning as JSON lines."""
+        from ivr.understanding.meaning import Understanding  # noqa: PLC0415 - loads scipy
+
         try:
             understanding = Understanding.load(queues, cache)
         except HotlineError as error:
@@ -67,7 +71,7 @@ def read_lines(stream: BinaryIO) -> Iterator[tuple[str, bool]]:
 
 
 def answer(
-    understanding: Understanding, sentence: str, language: Language, *, cut: bool = False
+    understanding: "Understanding", sentence: str, language: Language, *, cut: bool = False
 ) -> str:
     """One JSON line about a sentence."""
     meaning = understanding.classify(sentence, language)

@@ -184,7 +184,7 @@ async def test_a_language_is_chosen_by_key(site: Site, key: str, language: str) 
         case = await site.closed_case(caller)
     assert case.language == waiting.language == language
     said = read_audio(site.folder / "prompts" / language / "language-changed.wav")
-    start, score = find(pcm, said[: 16_000 // 2])
+    _, score = find(pcm, said[: 16_000 // 2])
     assert score > 0.5, "the confirmation is spoken in the new language"
     assert case.topic == "other"
     assert case.outcome == "abandoned"
@@ -222,7 +222,6 @@ async def test_a_key_stops_the_prompt(site: Site, record_property: Callable[...,
     lead = int(np.argmax(loudness(menu) > -40)) * FRAME * 2
     place, score = find(pcm, menu[lead : lead + 8000])
     took = (place * 2 - lead - pressed) / 16_000
-    print(f"key to the next prompt: {took * 1000:.0f} ms")
     record_property("key_to_prompt_s", took)
     assert score > 0.6
     assert 0 < took < 0.1 + KEY_AND_NETWORK_S
@@ -248,7 +247,6 @@ async def test_a_voice_stops_the_prompt(site: Site, record_property: Callable[..
     after = loudness(pcm[heard:]) > -45
     quiet = next(i for i in range(len(after) - 25) if not after[i : i + 25].any())
     took = (quiet - begins) * 0.02
-    print(f"voice to silence: {took * 1000:.0f} ms")
     record_property("voice_to_silence_s", took)
     assert took < 0.1 + VOICE_AND_NETWORK_S
 

@@ -221,14 +221,14 @@ async def test_without_redis_callers_are_told_and_new_ones_refused(
 async def test_a_redis_without_its_memory_gets_the_callers_again(
     redis_server: tuple[Server, str],
 ) -> None:
-    server, url = redis_server
+    _, url = redis_server
     async with process(url, "a") as one:
         waiting = await now_call(one, "c1")
         async with one.matcher.ticket(waiting) as ticket:
             await one.board._redis.flushall()
 
             async def again() -> bool:
-                return [c for c in (await one.see()).waiting] == [waiting]
+                return list((await one.see()).waiting) == [waiting]
 
             await until(again, 4)
             await one.board.set_device("101", "idle")
