@@ -3,8 +3,8 @@
     .venv/bin/pip install --target /tmp/rivals panoramisk   # once; not a dependency
     .venv/bin/python benchmarks/protocols.py /tmp/rivals
 
-The rival's parser is fed by its own protocol class, ours by AmiParser, in segments of 1,460 bytes, turn by
-turn; the best of five rounds of each counts. `whole` counts the events whose Polish name arrived
+The rival's parser is fed by its own protocol class, ours by AmiParser, in segments of 1,460 bytes,
+turn by turn; the best of five rounds of each counts. `whole` counts the events whose Polish name arrived
 unharmed: a segment may end within a letter. Prints one JSON object.
 """
 
