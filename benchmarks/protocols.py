@@ -4,8 +4,8 @@
     .venv/bin/python benchmarks/protocols.py /tmp/rivals
 
 The rival's parser is fed by its own protocol class, ours by AmiParser, in segments of 1,460 bytes,
-turn by turn; the best of five rounds of each counts. `whole` counts the events whose Polish name arrived
-unharmed: a segment may end within a letter. Prints one JSON object.
+turn by turn; the best of five rounds of each counts. `whole` counts the events whose Polish
+name arrived unharmed. Prints one JSON object.
 """
 
 import json
