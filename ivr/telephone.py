@@ -26,17 +26,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
+from ivr.telephone_control import ControlPort
 from ivr.telephone_wire import (
     RATE,
-    Answer,
     PhoneEvent,
     TelephoneError,
     account_text,
     config_text,
-    event_from,
     find_modules,
-    netstring,
-    read_netstring,
     recorded_pcm,
     registration_state,
     write_microphone,
@@ -46,7 +43,6 @@ __all__ = ["AnswerMode", "PhoneEvent", "Telephone", "TelephoneError"]
 
 AnswerMode = Literal["auto", "manual", "reject"]
 START_DEADLINE_S = 10.0
-COMMAND_DEADLINE_S = 5.0
 STOP_DEADLINE_S = 3.0
 KEY_GAP_S = 0.12
 """From one key to the next: a key is held for the first half of it."""
@@ -88,14 +84,11 @@ class Telephone:
         self._display_name, self._audio = display_name, audio
         self._control_port, self._program, self._modules = control_port, program, modules
         self._process: asyncio.subprocess.Process | None = None
-        self._writer: asyncio.StreamWriter | None = None
-        self._listener: asyncio.Task[None] | None = None
+        self._control = ControlPort(self._happened, self._lost)
         self._changed = asyncio.Condition()
         self._seen = 0
         self._calls: dict[str, bool] = {}
-        self._tokens = itertools.count(1)
         self._spoken = itertools.count(1)
-        self._replies: dict[str, asyncio.Future[Answer]] = {}
 
     # ---- life
 
@@ -121,8 +114,7 @@ class Telephone:
         try:
             async with self._deadline(START_DEADLINE_S, "did not start"):
                 await self._start_process(program)
-                reader = await self._connect()
-                self._listener = asyncio.create_task(self._listen(reader), name=f"tel-{self.name}")
+                await self._connect()
                 await self._read_registration()
         except BaseException:
             await self.stop()
@@ -141,15 +133,7 @@ class Telephone:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
                 await process.wait()
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
-            self._listener = None
-        if self._writer is not None:
-            self._writer.close()
-            with contextlib.suppress(OSError):
-                await self._writer.wait_closed()
-            self._writer = None
+        await self._control.close()
         self._calls.clear()
         self.registered = False
 
@@ -210,18 +194,14 @@ class Telephone:
                 env={**os.environ, "HOME": str(self.folder)},
             )
 
-    async def _connect(self) -> asyncio.StreamReader:
+    async def _connect(self) -> None:
         while True:  # a listening port cannot be waited for otherwise; `start` has the deadline
             if self._process is None or self._process.returncode is not None:
                 raise self._error("ended at once")
             try:
-                reader, self._writer = await asyncio.open_connection(
-                    self.address, self._control_port, limit=1 << 20
-                )
+                return await self._control.connect(self.address, self._control_port)
             except OSError:
                 await asyncio.sleep(0.02)
-            else:
-                return reader
 
     async def _read_registration(self) -> None:
         """Catch up on a registration that was over before the control port was connected."""
@@ -335,46 +315,14 @@ class Telephone:
 
     async def _command(self, command: str, params: str = "") -> str:
         self._check_alive()
-        if self._writer is None:
-            raise self._error("is not started")
-        token = str(next(self._tokens))
-        reply = asyncio.get_running_loop().create_future()
-        self._replies[token] = reply
         try:
-            async with self._deadline(COMMAND_DEADLINE_S, f"did not answer to {command!r}"):
-                message = {"command": command, "params": params, "token": token}
-                self._writer.write(netstring(message))
-                await self._writer.drain()
-                answer: Answer = await reply
-        except OSError:
-            raise self._error(f"went away at {command!r}") from None
-        finally:
-            self._replies.pop(token, None)
-        if not answer.ok:
-            raise self._error(f"refused {command} {params}: {answer.data.strip()}")
-        return answer.data
+            return await self._control.command(command, params)
+        except TelephoneError as error:
+            raise self._error(str(error)) from None
 
-    async def _listen(self, reader: asyncio.StreamReader) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            while True:
-                message = await read_netstring(reader)
-                if "response" in message:
-                    reply = self._replies.get(str(message.get("token")))
-                    if reply is not None and not reply.done():
-                        ok, data = bool(message.get("ok")), str(message.get("data", ""))
-                        reply.set_result(Answer(ok, data, str(message["token"])))
-                elif "event" in message:
-                    await self._happened(event_from(message, loop.time()))
-        except (asyncio.IncompleteReadError, OSError):
-            pass
-        finally:
-            for reply in self._replies.values():
-                if not reply.done():
-                    reply.set_exception(ConnectionResetError())
-            with contextlib.suppress(asyncio.CancelledError):
-                async with self._changed:
-                    self._changed.notify_all()
+    async def _lost(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
 
     async def _happened(self, event: PhoneEvent) -> None:
         match event.type:
@@ -389,16 +337,12 @@ class Telephone:
             case "CALL_CLOSED":
                 self._calls.pop(event.call_id, None)
                 if not self._calls:
-                    self._send_unasked("ausrc", "aufile,mic-0.wav")
+                    self._control.tell("ausrc", "aufile,mic-0.wav")
         if event.type == "CALL_INCOMING" and self.answer_mode == "reject":
-            self._send_unasked("hangup")
+            self._control.tell("hangup")
         async with self._changed:
             self.history.append(event)
             self._changed.notify_all()
-
-    def _send_unasked(self, command: str, params: str = "") -> None:
-        if self._writer is not None:
-            self._writer.write(netstring({"command": command, "params": params}))
 
     # ---- errors
 
@@ -413,7 +357,7 @@ class Telephone:
     def _check_alive(self) -> None:
         if self._process is None or self._process.returncode is not None:
             raise self._error("does not run")
-        if self._listener is not None and self._listener.done():
+        if self._control.gone:
             raise self._error("lost its control connection")
 
     def _error(self, message: str) -> TelephoneError:
