@@ -134,12 +134,13 @@ def _follow(call: _Call, event: CelEvent, others: Mapping[str, str]) -> None:
     queue = event.kind == "APP_START" and event.app == "Queue"
     if event.context == EMERGENCY and call.emergency_at is None:
         call.emergency_at = event.at
-    if (event.context == DEGRADED or queue) and call.degraded_at is None:
+    served = bool(call.talks)  # then `degraded` only says goodbye
+    if (event.context == DEGRADED or queue) and not served and call.degraded_at is None:
         call.degraded_at = event.at
     if event.kind == "ANSWER":
         call.answered_at = call.answered_at or event.at
     elif event.kind == "BRIDGE_ENTER":
-        emergency = event.context == EMERGENCY
+        emergency = call.emergency_at is not None  # nobody comes back from there
         call.talks.append((event.at, None, emergency))
         call.bridge = None if emergency else event.extra
         if call.bridge is not None and call.bridge in others:
@@ -242,7 +243,6 @@ class _Story:
 def _outcome(call: _Call) -> str:
     if call.emergency_at is not None:
         return "emergency"
-    first_talk = call.talks[0][0] if call.talks else None
-    if first_talk and (call.degraded_at is None or first_talk < call.degraded_at):
-        return "answered"
-    return "degraded" if call.degraded_at is not None else "abandoned"
+    if call.degraded_at is not None:
+        return "degraded"
+    return "answered" if call.talks else "abandoned"

@@ -103,7 +103,7 @@ class Call:
         try:
             await self._serve()
         except (CallerGoneError, AgiGoneError):
-            await self._gone("dialogue")
+            await self.gone("dialogue", 0.0)
         except BoardDownError as error:
             await self.degrade(f"Redis is away: {error}")
 
@@ -201,13 +201,14 @@ class Call:
         await self.record(EventKind.ABANDONED, where=where, wait_s=round(wait_s, 3))
         await self.finish("abandoned", wait_s=round(wait_s, 3))
 
-    async def _gone(self, where: str) -> None:
+    async def gone(self, where: str, wait_s: float) -> None:
+        """Close the case of who hung up; if only the audio broke, Asterisk serves the caller."""
         # The audio may end a moment before the news of the hang-up.
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
                 await self.session.wait_hangup()
         if self.session.hungup or self.session.closed:
-            await self.abandoned(where, 0.0)
+            await self.abandoned(where, wait_s)
         else:
             await self.degrade("the audio connection was lost")
 

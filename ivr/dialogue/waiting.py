@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ivr.asterisk.agi_wire import AgiError
+from ivr.asterisk.agi_wire import AgiError, AgiGoneError
 from ivr.asterisk.dialplan import dial_argument
 from ivr.cases.event import EventKind
 from ivr.dialogue.line import CallerGoneError, Key, Line
@@ -65,8 +65,8 @@ class Waiting:
                         await self._parts.matcher.release(offer)
                     raise
                 await self._until_served(ticket, offer)
-        except CallerGoneError:
-            await self._call.abandoned("waiting", self._waited_s)
+        except (CallerGoneError, AgiGoneError):
+            await self._call.gone("waiting", self._waited_s)
         except _EmergencyKeyError:
             await leave_line()
             await self._call.record(EventKind.KEY, key="0")

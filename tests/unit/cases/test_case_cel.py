@@ -1,6 +1,7 @@
 import contextlib
 import csv
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -142,6 +143,28 @@ def test_an_answered_call_without_a_case_gets_one(
     assert made[0].data["asterisk_id"] == call
     assert {event.call for event in made} == {made[0].call}
     assert len({event.id for event in made}) == len(made)
+
+
+def test_112_answers_in_a_subroutine_of_the_emergency_dialplan() -> None:
+    events = [
+        replace(event, context="emergency-trunk") if event.kind.startswith("BRIDGE") else event
+        for event in of(TRUNK_B)
+    ]
+    kinds = [event.kind for event in reconcile(events, set())]
+    assert "emergency_answered" in kinds
+    assert "talking" not in kinds
+
+
+def test_the_goodbye_of_the_degraded_dialplan_does_not_make_a_talk_degraded() -> None:
+    *talk, end = of(TALK)
+    goodbye = replace(
+        end, kind="APP_START", context="degraded", app="Playback", uniqueid=end.linkedid,
+        at=next(e.at for e in reversed(talk) if e.kind == "BRIDGE_EXIT"),
+    )  # fmt: skip
+    place = max(i for i, e in enumerate(talk) if e.kind == "BRIDGE_EXIT") + 1
+    made = reconcile([*talk[:place], goodbye, *talk[place:], end], set())
+    assert "degraded" not in [event.kind for event in made]
+    assert made[-1].data["outcome"] == "answered"
 
 
 def test_what_has_a_case_was_not_answered_or_came_from_elsewhere_gets_none() -> None:
