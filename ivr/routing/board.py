@@ -61,19 +61,21 @@ class Board:
     """The board, seen by one process named `owner`. All methods raise BoardDownError."""
 
     def __init__(self, url: str, owner: str, *, timeout_s: float, prefix: str = "hotline:"):
+        # One retry: after a restart of Redis each pooled connection finds out for itself that it is
+        # dead. A script that ran although its answer was lost says no the second time: harmless.
         self._redis: Redis = Redis.from_url(
             url,
             decode_responses=True,
             socket_timeout=None,
             socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
+            retry=Retry(NoBackoff(), 1),
         )
         self._listener: Redis = Redis.from_url(
             url,
             decode_responses=True,
             socket_timeout=None,
             socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
+            retry=Retry(NoBackoff(), 1),
         )
         self.owner = owner
         self._timeout_s = timeout_s

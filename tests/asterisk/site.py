@@ -261,7 +261,10 @@ class Site:
         async def there() -> bool:
             return kind in await self.steps(case)
 
-        await until(there, f"{kind} is in the case of {caller.user}", within)
+        try:
+            await until(there, f"{kind} is in the case of {caller.user}", within)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; there are {await self.steps(case)}") from None
         return case
 
 

@@ -1,7 +1,8 @@
-"""A real Redis of the tests' own, on a socket in a temporary folder."""
+"""A real Redis of the tests' own, on a free port of the loopback."""
 
 import asyncio
 import shutil
+import socket
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from redis.asyncio import Redis
 
 from ivr.processes import Server
 
+HOST = "127.0.0.1"
+
 
 @pytest.fixture
 async def redis_server() -> AsyncIterator[tuple[Server, str]]:
@@ -18,13 +21,13 @@ async def redis_server() -> AsyncIterator[tuple[Server, str]]:
     program = shutil.which("redis-server")
     if program is None:
         pytest.fail("redis-server is missing: apt-get install redis-server")
-    with tempfile.TemporaryDirectory(prefix="hr-") as name:  # a socket's path must be short
-        path = Path(name) / "s"
-        url = f"unix://{path}"
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as name:
+        url = f"redis://{HOST}:{port}/0"
 
         async def ready() -> bool:
-            if not path.exists():
-                return False
             client: Redis = Redis.from_url(url)
             try:
                 return bool(await client.ping())
@@ -34,7 +37,7 @@ async def redis_server() -> AsyncIterator[tuple[Server, str]]:
                 await client.aclose()
 
         command = [
-            program, "--port", "0", "--unixsocket", str(path), "--dir", name,
+            program, "--bind", HOST, "--port", str(port), "--dir", name,
             "--save", "", "--appendonly", "no", "--daemonize", "no",
         ]  # fmt: skip
         server = Server("Redis", command, log=Path(name) / "log", ready=ready)

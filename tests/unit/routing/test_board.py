@@ -332,3 +332,19 @@ async def test_a_redis_that_hangs_is_away_within_the_timeout(
     finally:
         server.signal(signal.SIGCONT)
     assert await board.now() > 0
+
+
+async def test_connections_from_before_redis_died_do_no_harm_after_it_is_back(
+    boards: Callable[[str], Board], redis_server: tuple[Server, str]
+) -> None:
+    server, board = redis_server[0], boards("a")
+    await asyncio.gather(*(board.now() for _ in range(6)))  # as many connections
+    server.kill()
+    await server.wait()
+    with pytest.raises(BoardDownError):
+        await board.now()
+    await server.stop()
+    await server.start()
+    waiting = [call(f"c{n}") for n in range(6)]
+    await asyncio.gather(*(board.join(one) for one in waiting))
+    assert len((await board.snapshot([])).waiting) == 6
