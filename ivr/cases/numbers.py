@@ -17,7 +17,7 @@ def normalise(raw: str) -> str:
     >>> normalise("601 234 567")
     '+48601234567'
     """
-    text = clean(raw.strip(), LIMIT)
+    text = clean(raw.strip(), LIMIT).strip()  # the cut may have ended at a space
     try:
         number = phonenumbers.parse(text, REGION)
     except phonenumbers.NumberParseException:

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ivr.cases.numbers import LIMIT, mask, normalise
@@ -26,6 +26,7 @@ def test_normalise(raw: str, number: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=())))
+@example("0" * 63 + " 0")
 def test_normalise_takes_anything_and_is_stable(raw: str) -> None:
     number = normalise(raw)
     assert len(number) <= LIMIT
