@@ -102,6 +102,7 @@ class Site:
         self.redis, self.asterisk = self.supervisor.redis, self.supervisor.asterisk
         self.service = self.supervisor.service
         self.store = CaseStore(self.settings.cases.database)
+        self.warnings_at_start: list[str] = []
 
     def _make_prompts(self) -> None:
         for source in (ROOT / "prompts").rglob("*"):
@@ -120,6 +121,7 @@ class Site:
             await server.start()
         await self.store.open()
         await self.ready()
+        self.warnings_at_start = self.warnings()
 
     async def stop(self) -> None:
         """Stop what still runs."""

@@ -58,7 +58,7 @@ def test_streams(
     monkeypatch.setattr(
         "builtins.print", lambda *_a, flush=False, **_k: log.append(f"print {flush}")
     )
-    monkeypatch.setattr(cli_classify.Understanding, "load", lambda *_a: understanding)
+    monkeypatch.setattr(Understanding, "load", lambda *_a: understanding)
     app.registered_commands[0].callback(cli_classify._Lang.PL, QUEUES, QUEUES)  # type: ignore[misc]
     assert log == ["read", "print True", "read", "print True", "read"]
 
