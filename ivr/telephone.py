@@ -28,10 +28,12 @@ from typing import Literal, Self
 
 from ivr.telephone_control import ControlPort
 from ivr.telephone_wire import (
+    EARLY_CALL,
     RATE,
     PhoneEvent,
     TelephoneError,
     account_text,
+    call_state,
     config_text,
     find_modules,
     recorded_pcm,
@@ -115,7 +117,7 @@ class Telephone:
             async with self._deadline(START_DEADLINE_S, "did not start"):
                 await self._start_process(program)
                 await self._connect()
-                await self._read_registration()
+                await self._catch_up()
         except BaseException:
             await self.stop()
             raise
@@ -203,11 +205,15 @@ class Telephone:
             except OSError:
                 await asyncio.sleep(0.02)
 
-    async def _read_registration(self) -> None:
-        """Catch up on a registration that was over before the control port was connected."""
+    async def _catch_up(self) -> None:
+        """Learn what was over before the control port was connected: registration, a call."""
+        now = asyncio.get_running_loop().time()
         state = registration_state(await self._command("reginfo"))
         if state and not any(event.type.startswith("REGISTER_") for event in self.history):
-            await self._happened(PhoneEvent(state, at=asyncio.get_running_loop().time()))
+            await self._happened(PhoneEvent(state, at=now))
+        early = call_state(await self._command("listcalls"), now)
+        if early and not any(event.type == early.type for event in self.history):
+            await self._happened(early)
 
     # ---- what a person does with a telephone
 
@@ -336,6 +342,7 @@ class Telephone:
                 self._calls[event.call_id] = True
             case "CALL_CLOSED":
                 self._calls.pop(event.call_id, None)
+                self._calls.pop(EARLY_CALL, None)
                 if not self._calls:
                     self._control.tell("ausrc", "aufile,mic-0.wav")
         if event.type == "CALL_INCOMING" and self.answer_mode == "reject":

@@ -22,6 +22,8 @@ MODULES = ("g711", "aufile", "aubridge", "sndfile")
 APPLICATIONS = ("account", "menu", "ctrl_tcp")
 MODULE_FOLDERS = ("/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules")
 MAX_NETSTRING = 1 << 20
+EARLY_CALL = "early"
+"""Stands for the id of a call that came before the control port was connected."""
 _SAFE = re.compile(r"[\w.+*#~!$&=/?-]+", re.ASCII)
 
 
@@ -69,6 +71,16 @@ def registration_state(reginfo: str) -> str:
     states = {"OK": "REGISTER_OK", "ERR": "REGISTER_FAIL"}
     found = re.search(r"\b(OK|ERR)\b", plain)
     return states[found[1]] if found else ""
+
+
+def call_state(listcalls: str, at: float) -> PhoneEvent | None:
+    """Read the answer to `listcalls`: the event that the call there has had, if there is one."""
+    found = re.search(r"\b(ESTABLISHED|INCOMING)\s+(\S+)", listcalls)
+    if found is None:
+        return None
+    return PhoneEvent(
+        f"CALL_{found[1]}", direction="incoming", peer=found[2], call_id=EARLY_CALL, at=at
+    )
 
 
 def netstring(message: dict[str, str]) -> bytes:

@@ -119,6 +119,33 @@ async def test_each_call_begins_with_the_same_words_and_answers_by_itself(tmp_pa
 
 
 @needs_baresip
+async def test_a_call_from_before_the_control_connection_is_noticed(tmp_path):
+    class Late(Telephone):
+        async def _connect(self) -> None:
+            await called.wait()
+            await super()._connect()
+
+    called, there = asyncio.Event(), own_address()
+    late = Late("late", tmp_path / "late", there, user="late", answer="auto")
+    async with Telephone("eva", tmp_path / "eva", own_address(), user="eva") as eva:
+        starting = asyncio.create_task(late.start())
+        await asyncio.sleep(1)  # baresip is up, and nobody listens to it
+        await eva.dial(f"sip:late@{there}:5060")
+        await eva.wait_for("CALL_ESTABLISHED", timeout=5)
+        called.set()
+        await starting
+        try:
+            established = await late.wait_for("CALL_ESTABLISHED", timeout=2)
+            assert established.peer.startswith("sip:eva@")
+            assert late.in_call
+            await eva.hangup()
+            await late.wait_for("CALL_CLOSED", timeout=5)
+            assert not late.in_call
+        finally:
+            await late.stop()
+
+
+@needs_baresip
 async def test_a_refused_call_says_why_at_once(tmp_path):
     there = own_address()
     async with (
