@@ -108,7 +108,7 @@ class Gazetteer:
         if words[i] in ORDINARY or words[i] in STRONG or words[i] in WEAK or words[i].isdigit():
             return None
         return self._nearly(
-            spoken, stems, i, (before in STRONG and street_like(words, i)) or named_after
+            spoken, stems, i, (before in STRONG or named_after) and street_like(words, i)
         )
 
     @staticmethod

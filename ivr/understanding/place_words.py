@@ -11,13 +11,14 @@ STRONG = frozenset(
     "vulytsia vulytsi vulicia vulici street avenue".split()
 )
 WEAK = frozenset(
-    "na przy od do kolo obok z i w ze we rog rogu pod on at near in of and ta bilia".split()  # noqa: SIM905 - a word list is easier to mend as text
+    "na przy przystanek przystanku od do kolo obok z i w ze we "
+    "rog rogu pod on at near in of and ta bilia".split()  # noqa: SIM905 - a word list is easier to mend as text
 )
 CROSSING = frozenset("przy rog rogu skrzyzowanie z i and at corner crossing kut ta bilia".split())  # noqa: SIM905 - a word list is easier to mend as text
 ORDINARY = frozenset(
     "dachu domu drodze mnie nas ulicy ulice dobra dobre dobrej prosta prosto wolny wola zlota "  # noqa: SIM905 - a word list is easier to mend as text
     "dluga krotka mloda nowa stara gorna dolna polna lesna sloneczna zielona prosze miasto "
-    "miasta chodnik chodniku podworku parkingu przystanku placu balkonie klatce osiedlu "
+    "miasta chodnik chodniku podworku parkingu placu balkonie klatce osiedlu "
     "zabaw moja mojej mojego naszej naszym ktorej nie jest sie lezy stoi the my our".split()
 )
 _CYRILLIC = dict(

@@ -25,10 +25,24 @@ FOUND = [
     ("dzik na Bielanach", "district", "Bielany"),
     ("na pulafskiej", "street", "Puławska"),
     ("ulica Kwiatuszkowa 7", "street", "Kwiatuszkowa"),
+    ("ulica jedenastego listopada", "street", "11 Listopada"),
+    ("róg Puławskiej i Domaniewskiej", "crossing", "Domaniewska"),
+    ("na alejach jerozolimskich 100", "number", "100"),
     ("вулиця Маршалковська 5", "street", "Marszałkowska"),
     ("a hole on Marszałkowska street", "street", "Marszałkowska"),
 ]
-NOWHERE = ["na dachu", "w domu", "przy drodze", "koło mnie", "", "dzień dobry", "wolę jutro"]
+NOWHERE = [
+    "na dachu",
+    "w domu",
+    "przy drodze",
+    "koło mnie",
+    "",
+    "dzień dobry",
+    "wolę jutro",
+    "na dobrej drodze",
+    "na placu zabaw",
+    "numer sześćset z listopada",
+]
 
 
 @pytest.mark.parametrize(("sentence", "field", "value"), FOUND)
@@ -81,3 +95,15 @@ def test_a_bad_row_names_its_line(tmp_path: Path, text: str, line: int) -> None:
     path.write_text(text, "utf-8")
     with pytest.raises(ConfigError, match=f":{line}"):
         read_places(path)
+
+
+def test_english_ordinary_streets_are_no_place() -> None:
+    assert GAZETTEER.find("a big hole on a busy street near my house", "en") is None
+
+
+def test_a_list_of_the_city_register_is_searched(tmp_path: Path) -> None:
+    path = tmp_path / "register.csv"
+    path.write_text("kind;name;district;aliases\nstreet;Zmyślona;Wola;\n", "utf-8")
+    place = Gazetteer.load(path).find("na zmyślonej 7a", "pl")
+    assert place is not None
+    assert (place.street, place.district, place.number) == ("Zmyślona", "Wola", "7a")
