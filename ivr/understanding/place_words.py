@@ -11,8 +11,10 @@ STRONG = frozenset(
     "vulytsia vulytsi vulicia vulici street avenue".split()
 )
 WEAK = frozenset(
-    "na przy przystanek przystanku od do kolo obok z i w ze we "
-    "rog rogu pod on at near in of and ta bilia".split()  # noqa: SIM905 - a word list is easier to mend as text
+    """
+    na przy przystanek przystanku od do kolo obok z i w ze we rog rogu pod
+    on at near in of and ta bilia
+    """.split()  # noqa: SIM905 - a word list is easier to mend as text
 )
 CROSSING = frozenset("przy rog rogu skrzyzowanie z i and at corner crossing kut ta bilia".split())  # noqa: SIM905 - a word list is easier to mend as text
 ORDINARY = frozenset(
