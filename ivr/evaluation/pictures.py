@@ -32,7 +32,7 @@ def _line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float 
 def intervals(rates: Mapping[str, Rate], title: str) -> str:
     """A row a rate: the interval as a line, the share as a dot, the counts beside it."""
     shown = [(name, r) for name, r in rates.items() if r.share is not None]
-    left, span = 270, 380
+    left, span = 310, 380
     top = max([1.0, *(r.high or 0 for _, r in shown)])
     height = ROW * len(shown) + 28
     body = []
