@@ -79,6 +79,11 @@ def _condition(scores: Scores) -> Iterator[str]:
     if scores.scored:
         rates |= {TITLES[name]: rate for name, rate in scores.rates.items()}
     yield f"<div class=card><h3>Measures</h3>{pictures.intervals(rates, 'Measures')}</div>"
+    if scores.seen_rates:
+        seen = {TITLES[name]: rate for name, rate in scores.seen_rates.items()}
+        yield "<div class=card><h3>Sentences seen in training, as heard</h3><p>What hearing costs; "
+        yield "not what the understanding is worth.</p>"
+        yield f"{pictures.intervals(seen, 'As heard')}</div>"
     if scores.scored:
         yield "<div class=card><h3>Right topic, by topic</h3>"
         yield f"{pictures.intervals(scores.topics, 'Right topic, by topic')}</div>"

@@ -62,8 +62,8 @@ async def evaluate_audio(
 ) -> Evaluation:
     """Judge recordings as they are heard under each condition, `told` of each one's end.
 
-    What is among the training examples counts for the recogniser, which has not learned it, and
-    not for the understanding.
+    What is among the training examples counts for the recogniser, which has not learned it; what
+    is made of it is told apart from the score.
     """
     known = training_sentences(understanding)
     seen = {sample.line for sample in given.samples if normalise(sample.text) in known}
@@ -71,7 +71,7 @@ async def evaluate_audio(
     for condition in conditions:
         judged = [
             await _heard(understanding, recognizers[sample.language], sample, condition,
-                         classify=sample.topic is not None and sample.line not in seen)
+                         seen=sample.line in seen)
             for sample in given.samples
         ]  # fmt: skip
         found.append(score(condition.name, judged))
@@ -92,7 +92,7 @@ async def _heard(
     sample: Sample,
     condition: Condition,
     *,
-    classify: bool,
+    seen: bool,
 ) -> Judged:
     assert sample.audio is not None  # noqa: S101 - a set of recordings has one in every row
     pcm = condition.apply(read_audio(sample.audio), sample.audio.name)
@@ -105,5 +105,5 @@ async def _heard(
     except RecognitionError:
         failed = True
     seconds = time.perf_counter() - started
-    judged = _classified(understanding, sample, text) if classify else Judged(sample, None)
-    return Judged(sample, judged.meaning, judged.classify_s, text, seconds, failed)
+    judged = _classified(understanding, sample, text) if sample.topic else Judged(sample, None)
+    return Judged(sample, judged.meaning, judged.classify_s, text, seconds, failed, seen)

@@ -59,6 +59,9 @@ def _lines(evaluation: Evaluation, *, misses: bool) -> Iterator[str]:
         yield from (f"{title:42}{figure(rate)}" for title, rate in hearing(scores).items())
         if scores.scored:
             yield from (f"{TITLES[name]:42}{figure(r)}" for name, r in scores.rates.items())
+        if scores.seen_rates:
+            yield "-- the sentences seen in training, as heard (flatters the understanding):"
+            yield from (f"{TITLES[name]:42}{figure(r)}" for name, r in scores.seen_rates.items())
         if scores.calibration_error is not None:
             yield f"{'expected calibration error':42}{scores.calibration_error:8.3f}"
         for what, times in scores.latency_ms.items():

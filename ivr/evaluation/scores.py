@@ -29,6 +29,8 @@ class Judged:
     heard: str | None = None
     recognise_s: float | None = None
     failed: bool = False
+    seen: bool = False
+    """Whether the topics learned from this very sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class Scores:
     condition: str
     scored: int
     rates: dict[str, Rate]
+    seen_rates: dict[str, Rate]
+    """Recordings of sentences seen in training, apart: what hearing costs, not understanding."""
     topics: dict[str, Rate]
     confusion: dict[str, dict[str, int]]
     calibration_error: float | None
@@ -203,7 +207,12 @@ def _misses(judged: Sequence[Judged]) -> tuple[Miss, ...]:
     found = []
     for one in judged:
         sample, topic, meaning = one.sample, one.sample.topic, one.meaning
-        if topic is None or meaning is None or not (what := _what((sample, topic, meaning))):
+        if (
+            one.seen
+            or topic is None
+            or meaning is None
+            or not (what := _what((sample, topic, meaning)))
+        ):
             continue
         found.append(
             Miss(what, sample.line, sample.text, one.heard, sample.language, topic, meaning.topic,
@@ -219,8 +228,11 @@ def _latency(seconds: Sequence[float]) -> dict[str, float]:
 
 def score(condition: str, judged: Sequence[Judged]) -> Scores:
     """Measure what was judged under one condition."""
-    pairs = [(j.sample, j.sample.topic, j.meaning) for j in judged if j.meaning]
-    meant = [(sample, topic, meaning) for sample, topic, meaning in pairs if topic]
+    meant, seen = (
+        [(j.sample, j.sample.topic, j.meaning) for j in judged
+         if j.meaning and j.sample.topic and j.seen == which]
+        for which in (False, True)
+    )  # fmt: skip
     confusion: dict[str, Counter[str]] = defaultdict(Counter)
     for _, topic, meaning in meant:
         confusion[topic][said_topic(topic, meaning)] += 1
@@ -239,6 +251,7 @@ def score(condition: str, judged: Sequence[Judged]) -> Scores:
         condition=condition,
         scored=len(meant),
         rates=understanding_rates(meant),
+        seen_rates=understanding_rates(seen) if seen else {},
         topics={t: wilson(row[t], row.total()) for t, row in sorted(confusion.items())},
         confusion={topic: dict(sorted(row.items())) for topic, row in sorted(confusion.items())},
         calibration_error=calibration_error(bins),

@@ -164,6 +164,7 @@ def test_recordings(evaluate: Command, tmp_path: Path, whisper_dir: Path) -> Non
     # What water-hot.wav says is among the examples: heard, but not scored as new.
     assert (clean["scored"], clean["words"]["whole"]) == (1, 6)
     assert clean["words"]["share"] < 0.2
+    assert clean["seen_rates"]["right_topic"]["part"] == 1
     assert clean["rates"]["emergency_yes_or_ask"]["part"] == 1
     assert clean["latency_ms"]["recognition"]["p50"] > 0
     assert "Noise and line" in (tmp_path / "r.html").read_text()
