@@ -22,7 +22,7 @@ margin:16px 0} .tile,.card{background:#fff;border:1px solid #e3e7ec;border-radiu
 svg text{font:13px system-ui,"DejaVu Sans",sans-serif}
 table{border-collapse:collapse;width:100%;font-size:13px} th{text-align:left;color:#66727f;
 font-weight:600} th,td{padding:6px 10px 6px 0;border-bottom:1px solid #e3e7ec;vertical-align:top}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums} td.n{white-space:nowrap}
 """
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _TILES = ("emergency_yes_or_ask", "tricky_sent_to_112", "ordinary_asked", "right_topic_when_sure")
