@@ -13,27 +13,24 @@ resemble a training sentence.
 import argparse
 import csv
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from rapidfuzz import fuzz
-from sklearn.model_selection import StratifiedGroupKFold
-
-from ivr.understanding.alarm_model import AlarmModel
+from ivr.evaluation.crossvalidation import ALIKE, Result, cross_validate, judge, likeness
+from ivr.evaluation.dataset import Sample
+from ivr.evaluation.scores import Judged, score
 from ivr.understanding.catalogue import EMERGENCY, Example, load_topics
 from ivr.understanding.emergency import EmergencyDetector
-from ivr.understanding.meaning import Meaning, Understanding
-from ivr.understanding.text import fold, normalise
-from ivr.understanding.topics import TopicClassifier
+from ivr.understanding.meaning import Understanding
+from ivr.understanding.text import normalise
 
 ROOT = Path(__file__).resolve().parent.parent
 HELD_OUT = ROOT / "tests/data/heldout.tsv"
 UTTERANCES = ROOT.parent / "shared/data/utterances.tsv"
-ALIKE = 75.0
-BINS = 10
-Result = tuple[Example, Meaning]
+RATES = (
+    "right_topic", "right_topic_when_sure", "unsure", "emergency_yes", "emergency_yes_or_ask",
+    "tricky_sent_to_112", "tricky_asked", "ordinary_sent_to_112", "ordinary_asked",
+)  # fmt: skip
 
 
 def read_tsv(path: Path, text_column: str, batch: str | None = None) -> list[Example]:
@@ -47,80 +44,20 @@ def read_tsv(path: Path, text_column: str, batch: str | None = None) -> list[Exa
         ]
 
 
-def likeness(a: Example, b: Example) -> float:
-    """How alike two sentences are, 0 to 100."""
-    return fuzz.token_sort_ratio(fold(normalise(a.text)), fold(normalise(b.text)))
-
-
-def groups_of(examples: Sequence[Example]) -> list[int]:
-    """Return a number for each example, the same for those nearly the same."""
-    group = list(range(len(examples)))
-    for i, a in enumerate(examples):
-        for j in range(i):
-            if group[i] != group[j] and likeness(a, examples[j]) >= ALIKE:
-                old, new = group[i], group[j]
-                group = [new if g == old else g for g in group]
-    return group
-
-
-def cross_validate(examples: list[Example], folds: int) -> tuple[list[Result], float]:
-    """Every example judged by an understanding that did not learn it; milliseconds a sentence."""
-    topics = load_topics(ROOT / "queues/topics.yaml")
-    detector = EmergencyDetector.load(ROOT / "queues/emergencies.yaml")
-    labels = [e.topic for e in examples]
-    splits = StratifiedGroupKFold(folds, shuffle=True, random_state=19115)
-    results: list[Result] = []
-    spent = 0.0
-    for train, test in splits.split(labels, labels, groups_of(examples)):
-        known = [examples[i] for i in train]
-        understanding = Understanding(
-            detector.with_score(AlarmModel.train(known).score), TopicClassifier.train(topics, known)
-        )
-        started = time.perf_counter()
-        results += [(examples[i], judge(understanding, examples[i])) for i in test]
-        spent += time.perf_counter() - started
-    return results, 1000 * spent / len(results)
-
-
-def judge(understanding: Understanding, example: Example) -> Meaning:
-    """Return what the understanding makes of an example."""
-    return understanding.classify(example.text, example.language)
-
-
-def calibration_error(results: Sequence[Result]) -> float:
-    """Return expected calibration error: the mean gap of confidence and accuracy over ten bins."""
-    pairs = [(m.confidence, float(m.topic == e.topic)) for e, m in results]
-    bins: dict[int, list[tuple[float, float]]] = defaultdict(list)
-    for confidence, right in pairs:
-        bins[min(BINS - 1, int(confidence * BINS))].append((confidence, right))
-    gaps = [abs(np.mean([c - r for c, r in b])) * len(b) for b in bins.values()]
-    return float(sum(gaps) / len(pairs)) if pairs else 0.0
-
-
 def report(title: str, results: Sequence[Result], milliseconds: float) -> None:
     """Print one row of the table."""
 
-    def share(part: Sequence[Result], whole: Sequence[Result]) -> str:
-        return f"{100 * len(part) / len(whole):5.1f}" if whole else "    -"
+    def share(name: str) -> str:
+        rate = measured.rates[name].share
+        return "    -" if rate is None else f"{100 * rate:5.1f}"
 
-    alarms = [r for r in results if r[0].topic == EMERGENCY]
-    ordinary = [r for r in results if r[0].topic != EMERGENCY]
-    tricky = [r for r in ordinary if r[0].kind == "tricky"]
-    normal = [r for r in ordinary if r[0].kind == "normal"]
-    routed = [r for r in ordinary if r[1].emergency != "yes"]
-    sure = [r for r in routed if not r[1].unsure]
+    samples = [(Sample(e.text, e.language, e.topic, e.kind, 0), m) for e, m in results]
+    measured = score(title, [Judged(sample, meaning) for sample, meaning in samples])
+    gap = measured.calibration_error
     cells = (
-        f"{len(results):5d}",
-        share([r for r in routed if r[0].topic == r[1].topic], routed),
-        share([r for r in sure if r[0].topic == r[1].topic], sure),
-        share([r for r in routed if r[1].unsure], routed),
-        share([r for r in alarms if r[1].emergency == "yes"], alarms),
-        share([r for r in alarms if r[1].emergency != "no"], alarms),
-        share([r for r in tricky if r[1].emergency == "yes"], tricky),
-        share([r for r in tricky if r[1].emergency == "ask"], tricky),
-        share([r for r in normal if r[1].emergency == "yes"], normal),
-        share([r for r in normal if r[1].emergency == "ask"], normal),
-        f"{calibration_error(routed):5.3f}",
+        f"{measured.scored:5d}",
+        *(share(name) for name in RATES),
+        "    -" if gap is None else f"{gap:5.3f}",
         f"{milliseconds:5.1f}",
     )
     print(f"{title:24}" + " ".join(f"{cell:>8}" for cell in cells))
@@ -141,7 +78,9 @@ def main() -> None:
     heads = ("n", "right %", "sure: %", "unsure %", "em. yes", "yes|ask", "tricky y", "tricky ?",
              "ord. yes", "ord. ask", "ECE", "ms")  # fmt: skip
     print(" " * 24 + " ".join(f"{head:>8}" for head in heads))
-    results, milliseconds = cross_validate(examples, options.folds)
+    detector = EmergencyDetector.load(ROOT / "queues/emergencies.yaml")
+    topics = load_topics(ROOT / "queues/topics.yaml")
+    results, milliseconds = cross_validate(topics, detector, examples, options.folds)
     report(f"{options.folds}-fold, all", results, milliseconds)
     for language in ("pl", "uk", "en"):
         report(f"  {language}", [r for r in results if r[0].language == language], milliseconds)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ivr import cli_cases, cli_check, cli_classify, cli_demo, cli_speech, log
+from ivr import cli_cases, cli_check, cli_classify, cli_demo, cli_evaluate, cli_speech, log
 from ivr.errors import HotlineError
 from ivr.settings import Settings, load_settings
 
@@ -70,6 +70,7 @@ cli_check.register(app, settings)
 cli_demo.register(app, settings, config_path)
 cli_speech.register(app)
 cli_classify.register(app)
+cli_evaluate.register(app)
 cli_cases.register(app, lambda: settings().cases.database)
 
 

@@ -1,0 +1,164 @@
+"""`hotline evaluate`: how well the hotline understands a set of sentences or recordings."""
+
+import asyncio
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ivr.cli_speech import MODELS_DIR, ModelsDir
+from ivr.errors import HotlineError
+from ivr.types import LANGUAGES, Language
+
+if TYPE_CHECKING:
+    from ivr.evaluation.audio import Condition
+    from ivr.evaluation.dataset import SampleSet
+    from ivr.evaluation.judging import Evaluation
+    from ivr.speech.recognizer import Recognizer
+    from ivr.understanding.meaning import Understanding
+
+DEADLINE_S = 900.0
+"""Longest recognition: a measurement waits, so that every sentence is measured."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("evaluate")(evaluate)
+
+
+def evaluate(
+    given: Annotated[
+        Path, typer.Argument(metavar="SET", help="A TSV file, or a folder with index.tsv.")
+    ],
+    lang: Annotated[str | None, typer.Option(help="Only this language: pl, uk or en.")] = None,
+    engine: Annotated[str, typer.Option(help="auto, vosk or whisper.")] = "auto",
+    snr: Annotated[str, typer.Option(help="Speech over noise in dB, such as 20,10,5.")] = "",
+    alaw: Annotated[bool, typer.Option("--alaw", help="Pass the audio through A-law.")] = False,
+    loss: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the 20 ms packets lost.")
+    ] = 0.0,
+    noise: Annotated[str, typer.Option(help="white, pink, or a folder of WAV files.")] = "white",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write JSON there.")] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", help="Write a page there.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many, spread over the set.")
+    ] = None,
+    queues: Annotated[
+        Path, typer.Option(help="Folder of topics.yaml and emergencies.yaml.")
+    ] = Path("queues"),
+    cache: Annotated[
+        Path, typer.Option(help="Where trained models are kept (state folder).")
+    ] = Path(".hotline/cache"),
+    models_dir: ModelsDir = MODELS_DIR,
+) -> None:
+    """Measure how well sentences or recordings are understood: text, JSON, a page."""
+    from ivr.evaluation import html, report  # noqa: PLC0415 - commands start fast
+    from ivr.evaluation.dataset import SampleSet, load_set, spread  # noqa: PLC0415
+    from ivr.understanding.catalogue import load_topics  # noqa: PLC0415
+    from ivr.understanding.meaning import TOPICS_FILE, Understanding  # noqa: PLC0415
+
+    language = _language(lang)
+    for file in (json_file, html_file):
+        if file and (file.is_dir() or not file.parent.is_dir()):
+            raise HotlineError(f"{file}: cannot be written: name a file in a folder that exists")
+    topics = load_topics(queues / TOPICS_FILE)
+    whole = load_set(given, topics.ids, language)
+    chosen = SampleSet(whole.file, spread(whole.samples, limit))
+    found = _conditions(chosen, snr, noise, alaw=alaw, loss=loss)
+    measured = _measure(
+        chosen, found, lambda: Understanding.load(queues, cache), engine, models_dir
+    )
+    typer.echo(report.as_text(measured), nl=False)
+    if json_file:
+        _write(json_file, json.dumps(report.as_json(measured), ensure_ascii=False, indent=1) + "\n")
+    if html_file:
+        _write(html_file, html.as_html(measured))
+
+
+def _language(lang: str | None) -> Language | None:
+    known = next((known for known in LANGUAGES if known == lang), None)
+    if lang is not None and known is None:
+        raise HotlineError(f"--lang {lang}: one of {', '.join(LANGUAGES)}")
+    return known
+
+
+def _conditions(
+    chosen: "SampleSet", snr: str, noise: str, *, alaw: bool, loss: float
+) -> "Sequence[Condition]":
+    from ivr.evaluation.audio import Noise, conditions  # noqa: PLC0415
+
+    if not chosen.has_audio:
+        if snr or alaw or loss or noise != "white":
+            raise HotlineError(
+                f"{chosen.file}: noise and line are for recordings, and its rows name none: "
+                "give a folder of recordings with index.tsv"
+            )
+        return ()
+    ratios = []
+    for part in snr.split(",") if snr else ():
+        try:
+            ratio = float(part)
+        except ValueError:
+            ratio = math.nan
+        if not -60 <= ratio <= 120:
+            raise HotlineError(f"--snr {snr}: decibels from -60 to 120, such as 20,10,5")
+        ratios.append(ratio)
+    return conditions(ratios, Noise.load(noise), alaw=alaw, loss=loss)
+
+
+def _measure(
+    chosen: "SampleSet",
+    found: "Sequence[Condition]",
+    load: "Callable[[], Understanding]",
+    engine: str,
+    models_dir: Path,
+) -> "Evaluation":
+    from ivr.evaluation.judging import (  # noqa: PLC0415
+        check_recordings,
+        evaluate_audio,
+        evaluate_text,
+    )
+
+    if not chosen.has_audio:
+        return evaluate_text(load(), chosen)
+    check_recordings(chosen)
+    spoken = {sample.language for sample in chosen.samples}
+    recognizers = _recognizers(spoken, engine, models_dir)
+
+    def told(name: str) -> None:
+        typer.echo(f"measured: {name}", err=True)
+
+    # Not closed: the process ends now, and a worker that lets a Whisper model go meanwhile
+    # aborts it.
+    return asyncio.run(evaluate_audio(load(), recognizers, chosen, found, told))
+
+
+def _recognizers(
+    spoken: set[Language], engine: str, models_dir: Path
+) -> "dict[Language, Recognizer]":
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from ivr.speech.recognizer import RecognizerPool, select_recognizers  # noqa: PLC0415
+    from ivr.speech.settings import SpeechSettings  # noqa: PLC0415
+
+    engines = {known: engine if known in spoken else "none" for known in LANGUAGES}
+    try:
+        settings = SpeechSettings.model_validate({"engine": engines})
+    except ValidationError:
+        raise HotlineError(f"--engine {engine}: one of auto, vosk, whisper") from None
+    pool = RecognizerPool(1, queue_deadline_s=DEADLINE_S, deadline_s=DEADLINE_S)
+    chosen = select_recognizers(settings, models_dir, pool=pool)
+    found = {known: r for known in LANGUAGES if known in spoken and (r := chosen[known])}
+    for known in sorted(spoken - set(found)):
+        raise HotlineError(f"{models_dir}: no model for {known!r}: hotline models fetch")
+    return found
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise HotlineError(f"{file}: cannot be written: {error.strerror}") from None

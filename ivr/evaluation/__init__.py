@@ -1,0 +1,1 @@
+"""How well callers are understood: sets of sentences, noise and line, measures, reports."""
