@@ -213,7 +213,12 @@ class Site:
             password=self.supervisor.secrets[f"consultant-{extension}"],
         )  # fmt: skip
         async with telephone:
-            await telephone.wait_for("REGISTER_OK", timeout=10)
+
+            async def registered() -> bool:
+                return telephone.registered
+
+            # Not wait_for: a call may come before the news of the registration, and stay unread.
+            await until(registered, f"telephone {extension} is registered", 10)
             yield telephone
 
     @asynccontextmanager
