@@ -43,6 +43,9 @@ class DatabaseRefused(HotlineError):  # noqa: N818 - it says what is the matter
     """The database answers, and refuses the data it was given; trying again is of no use."""
 
 
+_OPEN_TRIES, _OPEN_AGAIN_S = 40, 0.05
+
+
 class CaseStore:
     """Cases and their events.
 
@@ -87,6 +90,18 @@ class CaseStore:
             elif not await asyncio.to_thread(file.exists):
                 raise HotlineError(f"{file}: there is no such database (see --database)")
         await self._engine.dispose()
+        for left in reversed(range(_OPEN_TRIES)):
+            try:
+                await self._prepare(migrate=migrate)
+            except DatabaseAway as error:
+                # SQLite does not wait its busy_timeout when several turn a new file to WAL.
+                if not left or "database is locked" not in str(error):
+                    raise
+                await asyncio.sleep(_OPEN_AGAIN_S)
+            else:
+                return
+
+    async def _prepare(self, *, migrate: bool) -> None:
         async with self._errors(), self._engine.connect() as connection:
             await connection.execution_options(**{_WRITES: migrate})
             async with connection.begin():

@@ -41,7 +41,7 @@ async def test_migrations_match_the_model(url: str, store: CaseStore) -> None:
 
 
 async def test_opening_again_and_at_the_same_time_is_harmless(url: str) -> None:
-    stores = [CaseStore(url) for _ in range(4)]
+    stores = [CaseStore(url) for _ in range(8)]
     await asyncio.gather(*(store.open() for store in stores))
     await stores[0].open()
     await stores[0].apply([event(uuid4(), "opened")])
