@@ -49,8 +49,10 @@ def cross_validate(
     spent = 0.0
     for train, test in splits.split(labels, labels, groups_of(examples)):
         known = [examples[i] for i in train]
+        alarms = AlarmModel.train(known)
         understanding = Understanding(
-            detector.with_score(AlarmModel.train(known).score), TopicClassifier.train(topics, known)
+            detector.with_score(alarms.score, alarms.thresholds),
+            TopicClassifier.train(topics, known),
         )
         started = time.perf_counter()
         results += [(examples[i], judge(understanding, examples[i])) for i in test]

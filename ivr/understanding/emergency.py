@@ -3,7 +3,8 @@
 Several detectors look at a sentence, and the verdict is their union: regular expressions, key
 phrases by their lemmas, key phrases by likeness of letters and sound (what recognisers make of
 frightened speech), and a trained model. A context may turn "yes" into a question and explain a
-weak alarm away; it never silences a strong one. The trained model alone can do no more than ask.
+weak alarm away; it never silences a strong one. The trained model makes a weak sign certain, doubts
+a strong one that nothing else in the sentence supports, and acts alone only when it is very sure.
 """
 
 from collections.abc import Callable
@@ -27,10 +28,6 @@ LIKE_WEAK = 0.80
 """Likeness from which it is worth a question."""
 SOUND_MALUS = 0.06
 """Taken from likeness by sound: sound keys have few letters, so more is alike by chance."""
-SCORE_ASKS = 0.5
-"""Score of the model that is worth a question by itself."""
-SCORE_CONFIRMS = 0.85
-"""Score of the model that makes another, weak sign certain."""
 NOTHING_HEARD = "nothing heard"
 LEMMA_GAP = 1
 """Foreign words allowed between two words of a phrase when matching lemmas."""
@@ -46,6 +43,18 @@ class EmergencyVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Thresholds:
+    """How the model's score (0 to 1) counts: found when it is trained."""
+
+    asks: float = 0.5
+    """From here it is worth a question by itself, and makes a weak sign certain."""
+    certain: float = 0.9
+    """From here it is certain by itself."""
+    doubts: float = 0.0
+    """Below, even a strong sign is asked about first."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Sign:
     group: str
     strong: bool
@@ -55,18 +64,26 @@ class _Sign:
 class EmergencyDetector:
     """Finds emergencies in what callers say; stateless, safe to share between threads."""
 
-    def __init__(self, book: AlarmBook, score: AlarmScore | None = None) -> None:
+    def __init__(
+        self,
+        book: AlarmBook,
+        score: AlarmScore | None = None,
+        thresholds: Thresholds | None = None,
+    ) -> None:
         self._book = book
         self._score = score
+        self._thresholds = thresholds or Thresholds()
 
     @classmethod
     def load(cls, path: Path, score: AlarmScore | None = None) -> "EmergencyDetector":
         """Read an emergencies file; raises ConfigError when it cannot be used."""
         return cls(load_alarms(path), score)
 
-    def with_score(self, score: AlarmScore) -> "EmergencyDetector":
+    def with_score(
+        self, score: AlarmScore, thresholds: Thresholds | None = None
+    ) -> "EmergencyDetector":
         """Return the same detector with a trained model beside the lists."""
-        return EmergencyDetector(self._book, score)
+        return EmergencyDetector(self._book, score, thresholds)
 
     def detect(self, text: str, language: Language) -> EmergencyVerdict:
         """Return the verdict on one utterance (or the beginning of one). Never raises."""
@@ -80,8 +97,8 @@ class EmergencyDetector:
             for context in self._book.contexts
             if any(pattern.search(folded) for pattern in context.patterns)
         ]
-        score = self._score(text, language) if self._score else 0.0
-        return _verdict(signs, contexts, score)
+        score = self._score(text, language) if self._score else None
+        return _verdict(signs, contexts, score, self._thresholds)
 
     def _signs(self, plain: str, folded: str, language: Language) -> list[_Sign]:
         signs = []
@@ -112,32 +129,37 @@ class EmergencyDetector:
         return signs
 
 
-def _verdict(  # noqa: PLR0911 - one return a rule, in the order of the rules
-    signs: list[_Sign], contexts: list[Context], score: float
+def _verdict(
+    signs: list[_Sign], contexts: list[Context], score: float | None, limits: Thresholds
 ) -> EmergencyVerdict:
     def context_of(sign: _Sign) -> Context | None:
         return next((c for c in contexts if c.explains(sign.group)), None)
 
-    strong = [sign for sign in signs if sign.strong]
-    strong.sort(key=lambda sign: sign.group != "suicide")  # so that the crisis line is offered
-    for sign in strong:
-        if context_of(sign) is None:
-            return EmergencyVerdict("yes", sign.why, sign.group)
-    if strong:
-        context = context_of(strong[0])
-        but = f", but {context.why}" if context else ""
-        return EmergencyVerdict("ask", strong[0].why + but, strong[0].group)
-    weak = [sign for sign in signs if context_of(sign) is None]
-    if weak and score >= SCORE_CONFIRMS:
-        return EmergencyVerdict("yes", f"{weak[0].why}, model {score:.2f}", weak[0].group)
-    if weak:
-        return EmergencyVerdict("ask", weak[0].why, weak[0].group)
-    if score >= SCORE_ASKS:
-        return EmergencyVerdict("ask", f"model {score:.2f}")
-    if signs:
-        context = context_of(signs[0])
-        return EmergencyVerdict("no", f"{signs[0].why}, but {context.why if context else ''}")
-    return EmergencyVerdict("no", "no sign of danger")
+    # Suicide first, so that the crisis line is offered; what no context explains before the rest.
+    order = sorted(
+        signs, key=lambda s: (not s.strong, context_of(s) is not None, s.group != "suicide")
+    )
+    sign = order[0] if order else None
+    context = context_of(sign) if sign else None
+    why = sign.why if sign else "no sign of danger"
+    why += f", but {context.why}" if context else ""
+    why += f", model {score:.2f}" if score is not None and score >= limits.asks else ""
+    group = sign.group if sign else None
+    return EmergencyVerdict(_outcome(sign, context, score, limits), why, group)
+
+
+def _outcome(
+    sign: _Sign | None, context: Context | None, score: float | None, limits: Thresholds
+) -> Outcome:
+    certain = score is not None and score >= limits.certain
+    likely = score is not None and score >= limits.asks
+    if sign is None:
+        return "yes" if certain else "ask" if likely else "no"
+    if context is not None:
+        return "ask" if sign.strong or likely else "no"
+    if sign.strong:
+        return "ask" if score is not None and score < limits.doubts else "yes"
+    return "yes" if likely else "ask"
 
 
 def _in_order(phrase: tuple[str, ...], words: list[str]) -> bool:

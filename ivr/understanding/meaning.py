@@ -8,7 +8,7 @@ import simplemma
 import sklearn
 
 from ivr.types import Language
-from ivr.understanding import alarm_model, catalogue, features, text, topics
+from ivr.understanding import alarm_model, catalogue, emergency, features, openings, text, topics
 from ivr.understanding.alarm_model import AlarmModel
 from ivr.understanding.cache import cached
 from ivr.understanding.catalogue import EMERGENCY, Topics, load_topics
@@ -72,7 +72,9 @@ class Understanding:
         else:
             key = _cache_key(catalogue_of_topics)
             trained = cached(cache_dir, "understanding", key, _Trained, train)
-        return cls(detector.with_score(trained.alarms.score), trained.topics)
+        return cls(
+            detector.with_score(trained.alarms.score, trained.alarms.thresholds), trained.topics
+        )
 
     @property
     def topics(self) -> Topics:
@@ -106,7 +108,7 @@ class Understanding:
 def _cache_key(catalogue_of_topics: Topics) -> str:
     """Return a key that changes with the topics, the code that learns, or its libraries."""
     digest = hashlib.sha256(catalogue_of_topics.digest.encode())
-    for module in (alarm_model, catalogue, features, text, topics):
+    for module in (alarm_model, catalogue, emergency, features, openings, text, topics):
         digest.update(Path(str(module.__file__)).read_bytes())
     digest.update(f"{sklearn.__version__} {simplemma.__version__}".encode())
     return digest.hexdigest()

@@ -17,6 +17,7 @@ from sklearn.model_selection import StratifiedKFold
 from ivr.types import Language
 from ivr.understanding.catalogue import EMERGENCY, Example, Topic, Topics
 from ivr.understanding.features import Features, Sentence
+from ivr.understanding.openings import as_called
 from ivr.understanding.patterns import anchored
 from ivr.understanding.text import fold, normalise
 
@@ -79,12 +80,9 @@ class TopicClassifier:
     def train(cls, topics: Topics, examples: Sequence[Example] | None = None) -> "TopicClassifier":
         """Learn from the topics' own examples, or from those given. Deterministic."""
         examples = topics.examples() if examples is None else examples
-        sentences = [(e.text, e.language) for e in examples]
-        index = {topic_id: i for i, topic_id in enumerate(topics.ids)}
-        labels = np.array([index[e.topic] for e in examples])
-        held_out = _cross_validate(topics.all, sentences, labels, len(index))
-        calibration = calibrate(held_out, labels)
-        features, weights, bias = _fit(topics.all, sentences, labels, len(index))
+        held_out = _cross_validate(topics, examples)
+        calibration = calibrate(held_out, _labels(topics, examples))
+        features, weights, bias = _fit(topics, examples)
         return cls(topics, features, weights, bias, calibration)
 
     def probabilities(self, text: str, language: Language) -> dict[str, float]:
@@ -149,18 +147,26 @@ def _patterns(topic: Topic) -> list[re.Pattern[str]]:
     return [anchored(p) for patterns in topic.overrides.values() for p in patterns]
 
 
+def _labels(topics: Topics, examples: Sequence[Example]) -> npt.NDArray[np.int_]:
+    index = {topic_id: i for i, topic_id in enumerate(topics.ids)}
+    return np.array([index[e.topic] for e in examples])
+
+
+def _sentences(examples: Sequence[Example]) -> list[Sentence]:
+    return [(e.text, e.language) for e in examples]
+
+
 def _fit(
-    topics: Sequence[Topic],
-    sentences: Sequence[Sentence],
-    labels: npt.NDArray[np.int_],
-    classes: int,
+    topics: Topics, examples: Sequence[Example]
 ) -> tuple[Features, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    features = Features(topics, _KEYWORD_WEIGHT)
-    rows: csr_matrix = features.fit(sentences)
+    called = as_called(examples)
+    labels = _labels(topics, called)
+    features = Features(topics.all, _KEYWORD_WEIGHT)
+    rows: csr_matrix = features.fit(_sentences(called))
     model = LogisticRegression(C=_C, max_iter=200, tol=1e-3, class_weight=_weights(labels))
     model.fit(rows, labels)
-    weights = np.zeros((classes, rows.shape[1]))
-    bias = np.full(classes, -1e3)  # a topic without examples is never guessed
+    weights = np.zeros((len(topics.ids), rows.shape[1]))
+    bias = np.full(len(topics.ids), -1e3)  # a topic without examples is never guessed
     weights[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
     return features, weights, bias
 
@@ -172,19 +178,13 @@ def _weights(labels: npt.NDArray[np.int_]) -> dict[int, float]:
     return {i: float((mean / n) ** 0.5) for i, n in enumerate(counts) if n}
 
 
-def _cross_validate(
-    topics: Sequence[Topic],
-    sentences: Sequence[Sentence],
-    labels: npt.NDArray[np.int_],
-    classes: int,
-) -> Logits:
-    logits = np.zeros((len(labels), classes))
+def _cross_validate(topics: Topics, examples: Sequence[Example]) -> Logits:
+    labels = _labels(topics, examples)
+    logits = np.zeros((len(examples), len(topics.ids)))
     splits = StratifiedKFold(FOLDS, shuffle=True, random_state=_SEED)
     for train, test in splits.split(np.zeros(len(labels)), labels):
-        features, weights, bias = _fit(
-            topics, [sentences[i] for i in train], labels[train], classes
-        )
-        rows = features.transform([sentences[i] for i in test])
+        features, weights, bias = _fit(topics, [examples[i] for i in train])
+        rows = features.transform(_sentences([examples[i] for i in test]))
         logits[test] = np.asarray(rows @ weights.T) + bias
     return logits
 

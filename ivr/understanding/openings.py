@@ -1,0 +1,57 @@
+"""Sentences as whole calls begin: with a greeting, hesitation or where the caller lives.
+
+Examples are written short; callers are not short. So the models learn every example twice: as it
+stands and with an opening before it and perhaps words after it, which mean nothing in any topic.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+from ivr.types import Language
+from ivr.understanding.catalogue import Example
+
+_SEED = 19115
+_OPENINGS: dict[Language, tuple[str, ...]] = {
+    "pl": (
+        "dzień dobry", "halo dzień dobry", "no dzień dobry ja dzwonię bo", "proszę pana",
+        "proszę pani", "eee no bo", "chciałem zgłosić że", "chciałabym się dowiedzieć",
+        "ja w takiej sprawie", "mieszkam na grochowskiej i", "u nas na osiedlu", "dobry wieczór",
+        "tu kowalska z ursynowa", "bo wie pan", "słuchajcie", "jestem na marszałkowskiej",
+        "przy puławskiej", "z mokotowa dzwonię", "przepraszam że zawracam głowę ale",
+    ),
+    "uk": (
+        "добрий день", "алло", "доброго дня я дзвоню бо", "скажіть будь ласка",
+        "я хотіла сказати", "у нас на вулиці пулавській", "я живу на празі", "вибачте",
+    ),
+    "en": (
+        "hello", "hi good morning", "excuse me", "I am calling because",
+        "I would like to report", "I live in mokotow and", "we are on pulawska street", "um well",
+    ),
+}  # fmt: skip
+_CLOSINGS: dict[Language, tuple[str, ...]] = {
+    "pl": (
+        "proszę coś z tym zrobić", "co mam robić", "na ulicy puławskiej", "na bielanach",
+        "koło metra", "dziękuję", "od tygodnia", "już od rana", "i co teraz",
+        "przy ulicy targowej pięć",
+    ),
+    "uk": ("що робити", "будь ласка", "на празі", "дякую", "вже давно"),
+    "en": ("what should I do", "please", "near the metro", "thank you", "for a week now"),
+}  # fmt: skip
+
+
+def as_called(examples: Sequence[Example]) -> list[Example]:
+    """Return the examples, and each once more within words that mean nothing. Deterministic."""
+    random = Random(_SEED)  # noqa: S311 - variety, no secret
+    dressed = []
+    for example in examples:
+        words = []
+        if random.random() < 0.8:
+            words.append(random.choice(_OPENINGS[example.language]))
+        if random.random() < 0.2:
+            words.append(random.choice(_OPENINGS[example.language]))
+        words.append(example.text)
+        if random.random() < 0.5:
+            words.append(random.choice(_CLOSINGS[example.language]))
+        dressed.append(replace(example, text=" ".join(words)))
+    return [*examples, *dressed]
