@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -14,6 +15,7 @@ from ivr.types import Language
 
 if TYPE_CHECKING:
     from ivr.understanding.meaning import Understanding
+    from ivr.understanding.place import Gazetteer
 
 MAX_LINE = 16_384
 """Bytes read of one line; the rest of a longer one is dropped, and said so in the answer."""
@@ -43,16 +45,19 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Read sentences on standard input, a line each; print their meaning as JSON lines."""
         from ivr.understanding.meaning import Understanding  # noqa: PLC0415 - loads scipy
+        from ivr.understanding.place import Gazetteer  # noqa: PLC0415 - loads simplemma
 
         try:
             understanding = Understanding.load(queues, cache)
+            csv = queues / "places.csv"
+            places = Gazetteer.load(csv) if csv.exists() else Gazetteer([])
         except HotlineError as error:
             print(f"hotline: {error}", file=sys.stderr)
             raise typer.Exit(2) from error
         language = _LANGUAGES[lang]
         try:
             for sentence, cut in read_lines(sys.stdin.buffer):
-                print(answer(understanding, sentence, language, cut=cut), flush=True)
+                print(answer(understanding, sentence, language, places, cut=cut), flush=True)
         except BrokenPipeError:
             # The reader has gone: nothing more to say. stdout is closed so that Python's own flush
             # at exit does not complain.
@@ -71,10 +76,16 @@ def read_lines(stream: BinaryIO) -> Iterator[tuple[str, bool]]:
 
 
 def answer(
-    understanding: "Understanding", sentence: str, language: Language, *, cut: bool = False
+    understanding: "Understanding",
+    sentence: str,
+    language: Language,
+    places: "Gazetteer | None" = None,
+    *,
+    cut: bool = False,
 ) -> str:
     """One JSON line about a sentence."""
     meaning = understanding.classify(sentence, language)
+    place = places.find(sentence, language) if places else None
     return json.dumps(
         {
             "topic": meaning.topic,
@@ -83,6 +94,7 @@ def answer(
             "unsure": meaning.unsure,
             "emergency": meaning.emergency,
             "why": meaning.why + (" (line cut)" if cut else ""),
+            "place": {k: v for k, v in asdict(place).items() if v} if place else None,
         },
         ensure_ascii=False,
     )

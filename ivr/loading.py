@@ -12,6 +12,7 @@ from ivr.speech.vad import VoiceActivityModel
 from ivr.types import Language
 from ivr.understanding.catalogue import EMERGENCY, Topics, load_topics
 from ivr.understanding.meaning import Understanding
+from ivr.understanding.place import Gazetteer
 
 REQUIRED_PROMPTS = (
     *GREETING, "how-can-we-help", "no-input", "no-match", "say-it-again", "menu",
@@ -48,6 +49,7 @@ class Loaded:
     prompts: PromptStore
     recognizers: dict[Language, Recognizer | None]
     understanding: Understanding
+    places: Gazetteer
     voice_activity: VoiceActivityModel
 
 
@@ -57,13 +59,20 @@ def load_prompts(settings: Settings, topics: Topics) -> PromptStore:
     return PromptStore.load(settings.files.prompts, [*REQUIRED_PROMPTS, *spoken])
 
 
+def load_places(settings: Settings) -> Gazetteer:
+    """Read the city's places; raises ConfigError. A city without the file has none."""
+    path = settings.files.queues / "places.csv"
+    return Gazetteer.load(path) if path.exists() else Gazetteer([])
+
+
 def load_all(settings: Settings) -> Loaded:
     """Read and train everything; takes seconds, so call it in a thread. Raises HotlineError."""
     plan = load_plan(settings)
     prompts = load_prompts(settings, plan.topics)
+    places = load_places(settings)
     understanding = Understanding.load(settings.files.queues, settings.state_dir / "cache")
     recognizers = select_recognizers(settings.speech, settings.files.models)
-    return Loaded(plan, prompts, recognizers, understanding, VoiceActivityModel())
+    return Loaded(plan, prompts, recognizers, understanding, places, VoiceActivityModel())
 
 
 def require_folders(settings: Settings) -> None:

@@ -84,7 +84,7 @@ class Service:
         )
         self._parts = Parts(
             settings, self._journal, self._audio, loaded.prompts, loaded.recognizers,
-            loaded.understanding, self.matcher, loaded.voice_activity,
+            loaded.understanding, loaded.places, self.matcher, loaded.voice_activity,
             lambda: self._ami.connected,
         )  # fmt: skip
         self._devices: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()

@@ -38,7 +38,8 @@ class EventKind(StrEnum):
     HEARD = "heard"
     """transcript, language, engine, confidence"""
     UNDERSTOOD = "understood"
-    """topic, confidence, second, emergency (yes, ask, no), why"""
+    """topic, confidence, second, emergency (yes, ask, no), why; and where a place was said:
+    place_said, any of district, street, house_number, crossing, landmark"""
     MENU_CHOSEN = "menu_chosen"
     """topic, key"""
     EMERGENCY = "emergency"

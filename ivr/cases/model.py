@@ -90,6 +90,10 @@ class Case(Base):
     district: Mapped[str | None] = mapped_column(String(64))
     street: Mapped[str | None] = mapped_column(String(255))
     house_number: Mapped[str | None] = mapped_column(String(32))
+    crossing: Mapped[str | None] = mapped_column(String(255))
+    landmark: Mapped[str | None] = mapped_column(String(255))
+    place_said: Mapped[str | None] = mapped_column(String(255))
+    """The place in the caller's own words, known to the gazetteer or not."""
     lat: Mapped[float | None]
     lon: Mapped[float | None]
     queue: Mapped[str | None] = mapped_column(String(64))

@@ -78,6 +78,9 @@ def _heard(case: Case, event: CaseEvent) -> None:
 def _understood(case: Case, event: CaseEvent) -> None:
     data = event.data
     _replace(case, data, "topic")
+    if "place_said" in data:  # the service sends the best place so far, and all of it
+        for name in _PLACE:
+            setattr(case, name, _clipped(name, _text(data, name)))
     case.confidence = _number(data, "confidence", 0.0, 1.0)
     case.second_topic = _clipped("second_topic", _text(data, "second"))
     answer = _text(data, "emergency")
@@ -198,6 +201,8 @@ def _closed(case: Case, event: CaseEvent) -> None:
     elif case.outcome == "abandoned" and case.status == NEW:
         case.status = CLOSED
 
+
+_PLACE = ("district", "street", "house_number", "crossing", "landmark", "place_said")
 
 _NOTED = (
     "topic",

@@ -23,6 +23,7 @@ from ivr.cases.journal import Journal
 from ivr.cases.numbers import mask
 from ivr.dialogue.line import CallerGoneError, Key, Line
 from ivr.dialogue.outcome import ToConsultant, ToEmergency
+from ivr.dialogue.places import PlaceOfCall
 from ivr.dialogue.script import Conversation
 from ivr.dialogue.waiting import Waiting
 from ivr.metrics import METRICS
@@ -36,6 +37,7 @@ from ivr.speech.recognizer import Recognizer
 from ivr.speech.vad import VoiceActivity, VoiceActivityModel
 from ivr.types import Language
 from ivr.understanding.meaning import Understanding
+from ivr.understanding.place import Gazetteer
 
 AUDIO_ARRIVES_S = 5.0
 NAME_LIMIT = 200
@@ -51,6 +53,7 @@ class Parts:
     prompts: PromptStore
     recognizers: dict[Language, Recognizer | None]
     understanding: Understanding
+    places: Gazetteer
     matcher: Matcher
     voice_activity: VoiceActivityModel
     manager_connected: Callable[[], bool]
@@ -136,7 +139,9 @@ class Call:
 
     async def _converse(self, line: Line) -> ToEmergency | ToConsultant:
         settings = self.parts.settings.dialogue
-        conversation = Conversation(line, self.parts.understanding, settings, self.record)
+        conversation = Conversation(
+            line, self.parts.understanding, settings, self.record, PlaceOfCall(self.parts.places)
+        )
         try:
             return await conversation.run()
         finally:
@@ -222,4 +227,7 @@ def _known(value: str) -> str:
     return "" if value == "unknown" else value
 
 
-_PRIVATE = {"caller_number", "caller_name", "transcript"}
+_PRIVATE = {
+    "caller_number", "caller_name", "transcript", "street", "house_number", "crossing",
+    "landmark", "place_said",
+}  # fmt: skip

@@ -13,6 +13,7 @@ from ivr.dialogue.outcome import (
     ToConsultant,
     ToEmergency,
 )
+from ivr.dialogue.places import PlaceOfCall
 from ivr.settings import DialogueSettings
 from ivr.types import Language
 from ivr.understanding.answers import parse_yes_no
@@ -30,9 +31,14 @@ class Conversation:
     """One caller, one conversation."""
 
     def __init__(
-        self, line: Line, understanding: Understanding, settings: DialogueSettings, record: Record
+        self,
+        line: Line,
+        understanding: Understanding,
+        settings: DialogueSettings,
+        record: Record,
+        place: PlaceOfCall,
     ):
-        self._line, self._understanding = line, understanding
+        self._line, self._understanding, self._place = line, understanding, place
         self._settings, self._record = settings, record
 
     async def run(self) -> Outcome:
@@ -153,6 +159,7 @@ class Conversation:
             unsure=meaning.unsure,
             emergency=meaning.emergency,
             why=meaning.why,
+            **self._place.hear(sentence, self._line.language),
         )
         return meaning
 

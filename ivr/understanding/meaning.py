@@ -15,6 +15,8 @@ from ivr.understanding.catalogue import EMERGENCY, Topics, load_topics
 from ivr.understanding.emergency import NOTHING_HEARD, EmergencyDetector, Outcome
 from ivr.understanding.topics import OVERRIDE_CONFIDENCE, TopicClassifier
 
+TOPIC_ASKS = 0.35
+"""Probability of the topic "emergency" that is worth a question, all detectors being silent."""
 TOPICS_FILE, EMERGENCIES_FILE = "topics.yaml", "emergencies.yaml"
 
 
@@ -91,7 +93,8 @@ class Understanding:
         outcome, why = verdict.outcome, verdict.why
         likeliest = max(probabilities, key=lambda topic: probabilities[topic])
         overridden = guess.confidence == OVERRIDE_CONFIDENCE
-        if likeliest == EMERGENCY and outcome == "no" and why != NOTHING_HEARD and not overridden:
+        feared = likeliest == EMERGENCY and probabilities[EMERGENCY] >= TOPIC_ASKS
+        if feared and outcome == "no" and why != NOTHING_HEARD and not overridden:
             outcome, why = "ask", f"topic model {probabilities[EMERGENCY]:.2f}"
         return Meaning(
             guess.topic,

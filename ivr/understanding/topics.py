@@ -21,7 +21,7 @@ from ivr.understanding.openings import as_called
 from ivr.understanding.patterns import anchored
 from ivr.understanding.text import fold, normalise
 
-FOLDS = 4
+FOLDS = 3
 WRONG_COST = 3.0
 """A caller sent to the wrong consultant costs this many callers asked once more."""
 OVERRIDE_CONFIDENCE = 0.99

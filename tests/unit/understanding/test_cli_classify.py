@@ -33,7 +33,15 @@ def test_a_line_each(understanding: Understanding, cache_dir: Path, app: typer.T
     assert result.exit_code == 0, result.output
     answers = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(answers) == 6
-    assert set(answers[0]) == {"topic", "confidence", "second", "unsure", "emergency", "why"}
+    assert set(answers[0]) == {
+        "topic",
+        "confidence",
+        "second",
+        "unsure",
+        "emergency",
+        "why",
+        "place",
+    }
     assert answers[0]["emergency"] == "yes"
     assert answers[1]["why"] == "nothing heard"
     assert answers[2]["topic"] == "waste"

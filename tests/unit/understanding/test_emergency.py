@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ivr.errors import ConfigError
 from ivr.types import LANGUAGES, Language
 from ivr.understanding.alarms import load_alarms
-from ivr.understanding.emergency import EmergencyDetector
+from ivr.understanding.emergency import EmergencyDetector, Thresholds
 
 QUEUES = Path(__file__).resolve().parents[3] / "queues"
 BOOK = load_alarms(QUEUES / "emergencies.yaml")
@@ -129,10 +129,24 @@ def test_empty_text_says_so(detector: EmergencyDetector) -> None:
     assert detector.detect(" . ", "pl").why == "nothing heard"
 
 
-def test_model_alone_only_asks() -> None:
-    certain = DETECTOR.with_score(lambda _text, _language: 1.0)
-    assert certain.detect("dzień dobry", "pl").outcome == "ask"
-    assert certain.detect("ktoś leży na chodniku", "pl").outcome == "yes"
+@pytest.mark.parametrize(
+    ("score", "text", "outcome"),
+    [
+        (0.95, "dzień dobry", "yes"),  # very sure: acts alone
+        (0.60, "dzień dobry", "ask"),
+        (0.40, "dzień dobry", "no"),
+        (0.60, "ktoś leży na chodniku", "yes"),  # a weak sign made certain
+        (0.01, "ktoś leży na chodniku", "ask"),
+        (0.95, "ranny jeż leży pod płotem", "ask"),  # explained: a question at most
+        (0.01, "ranny jeż leży pod płotem", "no"),
+        (0.20, "mąż nie oddycha", "yes"),
+        (0.01, "mąż nie oddycha", "ask"),  # a strong sign doubted is still asked about
+    ],
+)
+def test_model_beside_the_lists(score: float, text: str, outcome: str) -> None:
+    limits = Thresholds(asks=0.5, certain=0.9, doubts=0.05)
+    detector = DETECTOR.with_score(lambda _text, _language: score, limits)
+    assert detector.detect(text, "pl").outcome == outcome
 
 
 def test_suicide_is_named_first(detector: EmergencyDetector) -> None:
