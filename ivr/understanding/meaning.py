@@ -17,6 +17,9 @@ from ivr.understanding.topics import OVERRIDE_CONFIDENCE, TopicClassifier
 
 TOPIC_ASKS = 0.35
 """Probability of the topic "emergency" that is worth a question, all detectors being silent."""
+TOPIC_OVERRULES = 0.95
+"""Probability of an ordinary topic from which a mere suspicion of the model is no question: no
+list has found a sign, and the two models contradict each other."""
 TOPICS_FILE, EMERGENCIES_FILE = "topics.yaml", "emergencies.yaml"
 
 
@@ -91,6 +94,9 @@ class Understanding:
         probabilities = self._topics.probabilities(utterance, language)
         guess = self._topics.guess(utterance, probabilities, without=EMERGENCY)
         outcome, why = verdict.outcome, verdict.why
+        suspicion = outcome == "ask" and verdict.group is None
+        if suspicion and probabilities[guess.topic] >= TOPIC_OVERRULES:
+            outcome, why = "no", f"{why}, but topic {probabilities[guess.topic]:.2f}"
         likeliest = max(probabilities, key=lambda topic: probabilities[topic])
         overridden = guess.confidence == OVERRIDE_CONFIDENCE
         feared = likeliest == EMERGENCY and probabilities[EMERGENCY] >= TOPIC_ASKS

@@ -56,6 +56,7 @@ async def test_a_spoken_call_reaches_the_right_consultant(site: Site) -> None:
     assert case.topic == "roads"
     assert case.consultant == "102", "the one with the highest level in roads"
     assert case.queue == "roads"
+    assert (case.street, case.district) == ("Herbu Janina", "Wilanów")
     assert case.language == "pl"
     assert case.outcome == "answered"
     assert case.emergency == "no"
