@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from ivr import cli_cases, cli_check, cli_classify, cli_demo, cli_evaluate, cli_speech, log
+from ivr import (
+    cli_cases,
+    cli_check,
+    cli_classify,
+    cli_demo,
+    cli_evaluate,
+    cli_speech,
+    cli_topics,
+    log,
+)
 from ivr.errors import HotlineError
 from ivr.settings import Settings, load_settings
 
@@ -72,6 +81,7 @@ cli_speech.register(app)
 cli_classify.register(app)
 cli_evaluate.register(app)
 cli_cases.register(app, lambda: settings().cases.database)
+cli_topics.register(app, settings)
 
 
 def main() -> None:

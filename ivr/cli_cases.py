@@ -45,7 +45,7 @@ def register(app: typer.Typer, default_url: Callable[[], str]) -> None:
         database: Database = None,
     ) -> None:
         """List the latest cases, the newest first."""
-        found = _ask(database or default_url(), lambda store: store.list(limit))
+        found = ask_store(database or default_url(), lambda store: store.list(limit))
         if as_json:
             _print_json([_fields(case, reveal=reveal) for case in found])
         else:
@@ -66,7 +66,7 @@ def register(app: typer.Typer, default_url: Callable[[], str]) -> None:
                 raise HotlineError(f"{printable(which)}: no such case (see `hotline cases list`)")
             return case, await store.events(case.uuid)
 
-        case, events = _ask(database or default_url(), find)
+        case, events = ask_store(database or default_url(), find)
         fields = _fields(case, reveal=reveal)
         story = [_story(event, reveal=reveal) for event in events]
         if as_json:
@@ -81,7 +81,7 @@ def register(app: typer.Typer, default_url: Callable[[], str]) -> None:
     app.add_typer(cases, name="cases")
 
 
-def _ask(url: str, question: Callable[[CaseStore], Awaitable[_T]]) -> _T:
+def ask_store(url: str, question: Callable[[CaseStore], Awaitable[_T]]) -> _T:
     """Put one question to the database and close it again."""
 
     async def ask() -> _T:
