@@ -78,7 +78,9 @@ class Context:
     """What explains an alarm away; `about` names the groups it can explain, none meaning all."""
 
     id: str
+    language: Language
     why: str
+    example: str
     patterns: tuple[re.Pattern[str], ...]
     about: frozenset[str]
 
@@ -125,7 +127,12 @@ def load_alarms(path: Path) -> AlarmBook:
                     hint=f"groups: {', '.join(sorted(groups))}",
                 )  # fmt: skip
         patterns = _compile(source, context.patterns, context.example, "contexts", i)
-        contexts.append(Context(context.id, context.why, patterns, frozenset(context.about)))
+        contexts.append(
+            Context(
+                context.id, context.language, context.why, context.example, patterns,
+                frozenset(context.about),
+            )
+        )  # fmt: skip
     return AlarmBook(tuple(alarms), tuple(contexts))
 
 
