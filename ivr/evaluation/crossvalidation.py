@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from rapidfuzz import fuzz
 from sklearn.model_selection import StratifiedGroupKFold
 
-from ivr.understanding.alarm_model import AlarmModel
 from ivr.understanding.catalogue import Example, Topics
 from ivr.understanding.emergency import EmergencyDetector
 from ivr.understanding.meaning import Meaning, Understanding
 from ivr.understanding.text import fold, normalise
-from ivr.understanding.topics import TopicClassifier
+from ivr.understanding.training import train as learn
 
 ALIKE = 75.0
 """Likeness from which two sentences are nearly the same."""
@@ -49,10 +48,9 @@ def cross_validate(
     spent = 0.0
     for train, test in splits.split(labels, labels, groups_of(examples)):
         known = [examples[i] for i in train]
-        alarms = AlarmModel.train(known)
+        learnt = learn(topics, known)
         understanding = Understanding(
-            detector.with_score(alarms.score, alarms.thresholds),
-            TopicClassifier.train(topics, known),
+            detector.with_score(learnt.alarms.score, learnt.alarms.thresholds), learnt.topics
         )
         started = time.perf_counter()
         results += [(examples[i], judge(understanding, examples[i])) for i in test]

@@ -1,12 +1,14 @@
 """What the trained models see of a sentence: letters, words, lemmas and keywords."""
 
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix, hstack  # type: ignore[import-untyped]
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
 from ivr.types import Language
 from ivr.understanding.catalogue import Topic
@@ -51,35 +53,68 @@ class KeywordCounter:
         return rows
 
 
-class Features:
-    """Sentences to rows of numbers; fitted once, then fixed."""
+@dataclass(frozen=True)
+class Counts:
+    """How often what occurs: a row a sentence; before it is weighed by how rare it is."""
 
-    def __init__(self, topics: Sequence[Topic], keyword_weight: float = 1.0) -> None:
-        self._letters = TfidfVectorizer(
+    letters: csr_matrix
+    lemmas: csr_matrix
+    keywords: csr_matrix
+
+    def part(self, rows: npt.NDArray[np.int_]) -> "Counts":
+        """Return the counts of some of the sentences."""
+        return Counts(self.letters[rows], self.lemmas[rows], self.keywords[rows])
+
+
+class Features:
+    """Sentences to rows of numbers. Counting is slow and done once; weighing is fast."""
+
+    def __init__(self, topics: Sequence[Topic], keyword_weight: float = 0.5) -> None:
+        self._letters = CountVectorizer(
             preprocessor=letters,
             analyzer="char_wb",
             ngram_range=(2, 5),
-            sublinear_tf=True,
             min_df=2,
+            dtype=np.float32,
         )
-        self._lemmas = TfidfVectorizer(analyzer=lemma_words, sublinear_tf=True)
+        self._lemmas = CountVectorizer(analyzer=lemma_words, dtype=np.float32)
         self._keywords = KeywordCounter(topics)
         self._keyword_weight = keyword_weight
+        self._rarity = (TfidfTransformer(sublinear_tf=True), TfidfTransformer(sublinear_tf=True))
 
-    def fit(self, sentences: Sequence[Sentence]) -> csr_matrix:
-        """Learn the vocabulary; returns the rows of the same sentences."""
-        return self._join(
-            self._letters.fit_transform(sentences), self._lemmas.fit_transform(sentences), sentences
+    def learn(self, sentences: Sequence[Sentence]) -> Counts:
+        """Learn which letters and lemmas there are; returns the counts of the same sentences."""
+        return Counts(
+            self._letters.fit_transform(sentences),
+            self._lemmas.fit_transform(sentences),
+            self._count_keywords(sentences),
         )
+
+    def weighed_by(self, counts: Counts) -> "Features":
+        """Return features that take from these sentences how rare everything is."""
+        weighed = copy(self)
+        weighed._rarity = (
+            TfidfTransformer(sublinear_tf=True).fit(counts.letters),
+            TfidfTransformer(sublinear_tf=True).fit(counts.lemmas),
+        )
+        return weighed
+
+    def rows(self, counts: Counts) -> csr_matrix:
+        """Return a row a sentence, with the rarity learnt before."""
+        by_letters, by_lemmas = self._rarity
+        parts = [by_letters.transform(counts.letters), by_lemmas.transform(counts.lemmas)]
+        return hstack([*parts, counts.keywords], format="csr", dtype=np.float32)
 
     def transform(self, sentences: Sequence[Sentence]) -> csr_matrix:
-        """Rows of sentences, with the vocabulary learnt before."""
-        return self._join(
-            self._letters.transform(sentences), self._lemmas.transform(sentences), sentences
+        """Return the rows of sentences, with vocabulary and rarity learnt before."""
+        return self.rows(
+            Counts(
+                self._letters.transform(sentences),
+                self._lemmas.transform(sentences),
+                self._count_keywords(sentences),
+            )
         )
 
-    def _join(
-        self, by_letters: csr_matrix, by_lemmas: csr_matrix, sentences: Sequence[Sentence]
-    ) -> csr_matrix:
-        keywords = csr_matrix(self._keyword_weight * self._keywords.counts(sentences))
-        return hstack([by_letters, by_lemmas, keywords], format="csr")
+    def _count_keywords(self, sentences: Sequence[Sentence]) -> csr_matrix:
+        counts = self._keyword_weight * self._keywords.counts(sentences)
+        return csr_matrix(counts.astype(np.float32))

@@ -8,18 +8,44 @@ import simplemma
 import sklearn
 
 from ivr.types import Language
-from ivr.understanding import alarm_model, catalogue, emergency, features, openings, text, topics
-from ivr.understanding.alarm_model import AlarmModel
+from ivr.understanding import (
+    alarm_model,
+    catalogue,
+    embedding,
+    emergency,
+    features,
+    material,
+    openings,
+    text,
+    topic_model,
+    topics,
+    training,
+)
 from ivr.understanding.cache import cached
 from ivr.understanding.catalogue import EMERGENCY, Topics, load_topics
 from ivr.understanding.emergency import NOTHING_HEARD, EmergencyDetector, Outcome
 from ivr.understanding.topics import OVERRIDE_CONFIDENCE, TopicClassifier
+from ivr.understanding.training import Trained, train
 
 TOPIC_ASKS = 0.35
 """Probability of the topic "emergency" that is worth a question, all detectors being silent."""
 TOPIC_OVERRULES = 0.95
 """Probability of an ordinary topic from which a mere suspicion of the model is no question: no
 list has found a sign, and the two models contradict each other."""
+_LEARNING = (
+    alarm_model,
+    catalogue,
+    embedding,
+    emergency,
+    features,
+    material,
+    openings,
+    text,
+    topic_model,
+    topics,
+    training,
+)
+"""The code whose change makes what was learnt void."""
 TOPICS_FILE, EMERGENCIES_FILE = "topics.yaml", "emergencies.yaml"
 
 
@@ -43,12 +69,6 @@ class Meaning:
     group: str | None
 
 
-@dataclass(frozen=True)
-class _Trained:
-    topics: TopicClassifier
-    alarms: AlarmModel
-
-
 class Understanding:
     """Everything that turns text into meaning; safe to share between threads."""
 
@@ -61,22 +81,18 @@ class Understanding:
         """Read a folder's topics.yaml and emergencies.yaml, and train or take what was kept.
 
         `cache_dir` must be inside the hotline's own state folder; None keeps nothing. Training
-        takes some seconds. Raises ConfigError for files that cannot be used.
+        takes up to a minute. Raises ConfigError for files that cannot be used.
         """
         catalogue_of_topics = load_topics(queues_dir / TOPICS_FILE)
         detector = EmergencyDetector.load(queues_dir / EMERGENCIES_FILE)
 
-        def train() -> _Trained:
-            return _Trained(
-                TopicClassifier.train(catalogue_of_topics),
-                AlarmModel.train(catalogue_of_topics.examples()),
-            )
-
         if cache_dir is None:
-            trained = train()
+            trained = train(catalogue_of_topics)
         else:
             key = _cache_key(catalogue_of_topics)
-            trained = cached(cache_dir, "understanding", key, _Trained, train)
+            trained = cached(
+                cache_dir, "understanding", key, Trained, lambda: train(catalogue_of_topics)
+            )
         return cls(
             detector.with_score(trained.alarms.score, trained.alarms.thresholds), trained.topics
         )
@@ -117,7 +133,7 @@ class Understanding:
 def _cache_key(catalogue_of_topics: Topics) -> str:
     """Return a key that changes with the topics, the code that learns, or its libraries."""
     digest = hashlib.sha256(catalogue_of_topics.digest.encode())
-    for module in (alarm_model, catalogue, emergency, features, openings, text, topics):
+    for module in _LEARNING:
         digest.update(Path(str(module.__file__)).read_bytes())
-    digest.update(f"{sklearn.__version__} {simplemma.__version__}".encode())
+    digest.update(f"{sklearn.__version__} {simplemma.__version__} {embedding.version()}".encode())
     return digest.hexdigest()
