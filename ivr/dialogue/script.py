@@ -191,4 +191,4 @@ class Conversation:
         return answer
 
     def _certain_emergency(self, partial: str) -> bool:
-        return self._understanding.classify(partial, self._line.language).emergency == "yes"
+        return self._understanding.certain_danger(partial, self._line.language)

@@ -100,6 +100,11 @@ class EmergencyDetector:
         score = self._score(text, language) if self._score else None
         return _verdict(signs, contexts, score, self._thresholds)
 
+    def has_sign(self, text: str, language: Language) -> bool:
+        """Whether the lists find any sign of danger, explained or not; no model is asked."""
+        plain = normalise(text)
+        return bool(plain) and bool(self._signs(plain, fold(plain), language))
+
     def _signs(self, plain: str, folded: str, language: Language) -> list[_Sign]:
         signs = []
         words = lemmas(plain, language)

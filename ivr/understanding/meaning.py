@@ -102,6 +102,12 @@ class Understanding:
         """The topics this understanding knows."""
         return self._topics.topics
 
+    def certain_danger(self, partial: str, language: Language) -> bool:
+        """Whether a beginning is enough for 112 already. Fast where no list has a sign."""
+        if not self._detector.has_sign(partial, language):
+            return False
+        return self._detector.detect(partial, language).outcome == "yes"
+
     def classify(self, utterance: str, language: Language) -> Meaning:
         """Return the meaning of one utterance; the same for the same text. Never raises."""
         verdict = self._detector.detect(utterance, language)

@@ -22,6 +22,9 @@ from ivr.understanding.topic_model import Labels, Logits, TopicEars
 WRONG_COST = 3.0
 """A caller sent to the wrong consultant costs this many callers asked once more."""
 OVERRIDE_CONFIDENCE = 0.99
+LEAST_WORDS = 0.5
+"""Least weight of the model of words: the sense suffers more from what callers say around it, and
+examples, short as they are, do not show that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def calibrate(by_words: Logits, by_sense: Logits, labels: Labels) -> Calibration
     rows = np.arange(len(labels))
     candidates = [
         Calibration(float(weight), float(temperature), 0.0, 0.0)
-        for weight in np.linspace(0.0, 1.0, 11)
+        for weight in np.linspace(LEAST_WORDS, 1.0, 6)
         for temperature in np.geomspace(0.1, 5.0, 40)
     ]
 
