@@ -16,8 +16,12 @@ from ivr.settings import Settings
 from ivr.speech.audiofile import read_audio, write_wav
 from ivr.types import LANGUAGES
 
-ANNOUNCEMENTS = {"emergency": "transfer-emergency", "emergency-failed": "emergency-failed"}
-"""Music class (before its language) and the prompt it repeats while 112 is called."""
+ANNOUNCEMENTS = {
+    "emergency": ("transfer-emergency",),
+    "emergency-crisis": ("transfer-emergency", "crisis-line"),
+    "emergency-failed": ("emergency-failed",),
+}
+"""Music class (before its language) and the prompts it repeats while 112 is called."""
 ANNOUNCEMENT_PAUSE_S = 3
 """Silence between two announcements while 112 is being called."""
 
@@ -195,11 +199,11 @@ def _link_data(settings: Settings, install: AsteriskInstall, run_dir: Path) -> N
         sounds = data / "sounds" / language
         sounds.mkdir(exist_ok=True)
         _link(sounds / "hotline", prompts / language)
-        for name, prompt in ANNOUNCEMENTS.items():
+        for name, announced in ANNOUNCEMENTS.items():
             folder = run_dir / "announce" / f"{name}-{language}"
             folder.mkdir(parents=True, exist_ok=True)
-            recording = read_audio(prompts / language / f"{prompt}.wav")
-            write_wav(folder / "announce.wav", recording + bytes(16_000 * ANNOUNCEMENT_PAUSE_S))
+            spoken = b"".join(read_audio(prompts / language / f"{p}.wav") for p in announced)
+            write_wav(folder / "announce.wav", spoken + bytes(16_000 * ANNOUNCEMENT_PAUSE_S))
 
 
 def _link(link: Path, target: Path) -> None:

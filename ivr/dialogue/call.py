@@ -133,7 +133,7 @@ class Call:
                     outcome = ToEmergency("key 0 while being connected")
             if isinstance(outcome, ToEmergency):
                 await audio.aclose()
-                await self.emergency(outcome.why)
+                await self.emergency(outcome.why, crisis=outcome.crisis)
             else:
                 await Waiting(self).run(outcome.topic, line, audio.aclose)
 
@@ -177,11 +177,16 @@ class Call:
         except (AgiError, TimeoutError) as error:
             self.log.debug("audio connection ended", error=str(error))
 
-    async def emergency(self, why: str) -> None:
-        """Hand the caller over to `emergency.conf`, which needs nothing of ours any more."""
+    async def emergency(self, why: str, *, crisis: bool = False) -> None:
+        """Hand the caller over to `emergency.conf`, which needs nothing of ours any more.
+
+        `crisis`: the caller is also told the number of the crisis line.
+        """
         self.to_emergency = True
         METRICS.emergencies.inc()
         await self.set_language()
+        if crisis:
+            await self.session.set_variable("HOTLINE_CRISIS", "1")
         await self.session.goto("emergency", "112")
         await self.record(EventKind.EMERGENCY, why=why)
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ToEmergency:
-    """To 112 at once."""
+    """To 112 at once; `crisis`: the crisis line is named too, for who thinks of suicide."""
 
     why: str
+    crisis: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,13 @@ Record = Callable[..., Awaitable[None]]
 LANGUAGE_KEYS: dict[str, Language] = {"7": "pl", "8": "uk", "9": "en"}
 GREETING = ("greeting", "emergency-hint", "language-hint")
 PERSON = "other"
+SUICIDE = "suicide"
+"""The group of `queues/emergencies.yaml` whose callers are also told the crisis line."""
+
+
+def to_emergency(why: str, meaning: Meaning) -> ToEmergency:
+    """To 112, with the crisis line for who thinks of suicide."""
+    return ToEmergency(why, crisis=meaning.group == SUICIDE)
 
 
 class Conversation:
@@ -84,9 +91,9 @@ class Conversation:
     async def _act_on(self, sentence: str) -> Outcome | None:
         meaning = await self._understand(sentence)
         if meaning.emergency == "yes":
-            return ToEmergency(meaning.why)
+            return to_emergency(meaning.why, meaning)
         if meaning.emergency == "ask" and await self._is_emergency():
-            return ToEmergency(f"confirmed: {meaning.why}")
+            return to_emergency(f"confirmed: {meaning.why}", meaning)
         if not meaning.unsure:
             return ToConsultant(meaning.topic, "speech")
         if meaning.second and meaning.confidence + meaning.second_confidence > 0.5:
@@ -126,7 +133,7 @@ class Conversation:
                 if again.emergency != "no" and (
                     again.emergency == "yes" or await self._is_emergency()
                 ):
-                    return ToEmergency(again.why)
+                    return to_emergency(again.why, again)
                 if again.topic in (first, second):
                     return ToConsultant(again.topic, "choice")
         return ToConsultant(PERSON, "unsure")

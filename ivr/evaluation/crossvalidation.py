@@ -48,10 +48,7 @@ def cross_validate(
     spent = 0.0
     for train, test in splits.split(labels, labels, groups_of(examples)):
         known = [examples[i] for i in train]
-        learnt = learn(topics, known)
-        understanding = Understanding(
-            detector.with_score(learnt.alarms.score, learnt.alarms.thresholds), learnt.topics
-        )
+        understanding = Understanding(topics, detector, learn(topics, detector, known))
         started = time.perf_counter()
         results += [(examples[i], judge(understanding, examples[i])) for i in test]
         spent += time.perf_counter() - started

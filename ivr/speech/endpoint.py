@@ -3,12 +3,15 @@
     audio   ....click....|  Dzień dobry,  nie świeci   latarnia |.................
     speech       _        ______________  __________   _________
                          ^                                      ^
-            SpeechStarted|                                      |            SpeechEnded
-                     |<-->|<->|                                 |<---------->|
-                 pre_roll  min_speech_s                           end_silence_s
+            SpeechStarted|                                      |     Paused     SpeechEnded
+                     |<-->|<->|                                 |<------>|           |
+                 pre_roll  min_speech_s                          pause_s             |
+                                                                |<------------------>|
+                                                            end_silence_s, or as patience says
 
 SpeechStarted comes `min_speech_s` after the first sound and carries the audio from `pre_roll_s`
-before it, so that no syllable is lost. A pause shorter than `end_silence_s` belongs to the
+before it, so that no syllable is lost. Each silence of `pause_s` is told once: whoever finds out
+meanwhile what was said sets `patience` for this pause. A shorter pause than that belongs to the
 sentence. A sentence longer than `max_speech_s` ends with TooLong. Time is counted in samples fed,
 never read from a clock; where a telephone sends nothing in silence, `tick` says for how long.
 """
@@ -47,6 +50,13 @@ class SpeechAudio:
 
 
 @dataclass(frozen=True, slots=True)
+class Paused:
+    """The speaker is silent, perhaps only for a moment; the last sound was at `until_s`."""
+
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechEnded:
     """The sentence is over: found at `at_s`, its last sound was at `until_s` (seconds of audio)."""
 
@@ -59,7 +69,7 @@ class TooLong(SpeechEnded):
     """The sentence was cut at its greatest length."""
 
 
-Event = SpeechStarted | SpeechAudio | SpeechEnded
+Event = SpeechStarted | SpeechAudio | Paused | SpeechEnded
 
 
 class Detector(Protocol):
@@ -94,6 +104,16 @@ class Endpointer:
         """Whether a sentence is under way."""
         return self._speaking
 
+    @property
+    def pausing(self) -> bool:
+        """Whether the speaker has been silent since the last Paused."""
+        return self._paused
+
+    def be_patient(self, silence_s: float) -> None:
+        """Set how long the pause under way may last before it is the sentence's end."""
+        if self._paused:
+            self._patience_s = silence_s
+
     def reset(self) -> None:
         """Begin anew, as after a prompt that must not be heard: nothing before now counts."""
         self._detector.reset()
@@ -101,10 +121,15 @@ class Endpointer:
             maxlen=self._pre_roll + MAX_ONSET + 8 * self._need
         )
         self._speaking = False
-        self._score = 0
+        self._score = self._run = 0
         self._since = self._windows
+        self._sound()
+
+    def _sound(self) -> None:
+        """Something is heard: the pause, if there was one, is over."""
         self._last_sound = self._windows
-        self._run = 0
+        self._paused = False
+        self._patience_s = self.settings.end_silence_s
 
     def feed(self, pcm: bytes) -> list[Event]:
         """Add audio of any length; give what happened, in order."""
@@ -135,8 +160,8 @@ class Endpointer:
             self._score -= 1
         if self._score < self._need:
             return
-        self._speaking, self._score = True, 0
-        self._last_sound, self._run = self._windows, 0
+        self._speaking, self._score, self._run = True, 0, 0
+        self._sound()
         kept = list(self._kept)
         first = self._onset(kept, len(kept) - (self._windows - self._since))
         self._since = self._windows - (len(kept) - first)
@@ -164,14 +189,17 @@ class Endpointer:
         if probability >= (limit or self.settings.end_threshold):
             self._run += 1
             if limit is None or self._run >= 2:  # one loud window in a pause is a click
-                self._last_sound = self._windows
+                self._sound()
         else:
             self._run = 0
         until = self._last_sound * WINDOW_S
         if self.now_s - self._since * WINDOW_S >= self.settings.max_speech_s:
             self._end(TooLong(self.now_s, until), events)
-        elif self._quiet_for >= self.settings.end_silence_s:
+        elif self._quiet_for >= self._patience_s:
             self._end(SpeechEnded(self.now_s, until), events)
+        elif not self._paused and self._quiet_for >= self.settings.pause_s:
+            self._paused = True
+            events.append(Paused(until))
 
     @property
     def _quiet_for(self) -> float:
@@ -180,4 +208,5 @@ class Endpointer:
     def _end(self, event: SpeechEnded, events: list[Event]) -> None:
         events.append(event)
         self._speaking, self._score, self._run = False, 0, 0
+        self._paused = False
         self._kept.clear()

@@ -70,6 +70,11 @@ class RecognizerPool:
         self._users = 0
         self._lock = threading.Lock()
 
+    @property
+    def free(self) -> bool:
+        """Whether a recognition would begin at once; else it would wait for a worker."""
+        return not self._free.locked() and self.lost < MAX_LOST
+
     async def run(self, work: Callable[[], T]) -> T:
         """Run `work` in a worker thread. Raises RecognitionError, RecognizerOverloadedError.
 

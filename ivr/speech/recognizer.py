@@ -31,12 +31,14 @@ class Transcript:
 
     text: str
     language: Language
+    """The language it was heard in: another than asked for when that was clearly spoken."""
     engine: str
     seconds: float
-    """Processing time after the end of speech."""
+    """Time the recognition took, waiting for a worker included."""
     confidence: float | None = None
     """0 to 1, where the engine tells."""
     alternatives: tuple[str, ...] = ()
+    """What else may have been said, the likeliest first."""
 
 
 class Utterance(Protocol):
@@ -44,6 +46,12 @@ class Utterance(Protocol):
 
     async def feed(self, pcm: bytes) -> str | None:
         """Add audio; give the text so far if it changed. Never waits for the recognition."""
+
+    async def draft(self) -> Transcript | None:
+        """Give what was said so far, the sentence going on; None when no worker is free for it.
+
+        Raises RecognitionError.
+        """
 
     async def finish(self) -> Transcript:
         """End the sentence and give its text. Raises RecognitionError within the deadline."""
@@ -83,7 +91,8 @@ def select_recognizers(
     share it. Raises HotlineError for an engine asked for by name without its model.
     """
     from ivr.speech.vosk import VoskModel, VoskRecognizer  # noqa: PLC0415 - heavy, if needed at all
-    from ivr.speech.whisper import WhisperEngine, WhisperRecognizer  # noqa: PLC0415
+    from ivr.speech.whisper import WhisperRecognizer  # noqa: PLC0415
+    from ivr.speech.whisper_engine import WhisperEngine  # noqa: PLC0415
 
     pool = pool or RecognizerPool(
         settings.workers,

@@ -25,8 +25,16 @@ class EndpointSettings(BaseModel):
     """Probability below which a window counts as silence once somebody speaks."""
     min_speech_s: float = Field(0.1, ge=0.03, le=1)
     """Speech needed before it counts: a click is shorter."""
+    pause_s: float = Field(0.2, ge=0.06, le=1)
+    """Silence that is a pause: worth a look at what was said so far."""
     end_silence_s: float = Field(0.7, ge=0.2, le=3)
-    """Silence after which the sentence is over."""
+    """Silence after which a sentence is over of which nothing is known yet."""
+    complete_silence_s: float = Field(0.4, ge=0.2, le=3)
+    """The same after a sentence that seems complete."""
+    short_silence_s: float = Field(0.8, ge=0.2, le=3)
+    """The same after a few words, which may be only the beginning."""
+    unfinished_silence_s: float = Field(2.0, ge=0.2, le=5)
+    """The same after words that call for more, such as "eee" or "no bo"."""
     max_speech_s: float = Field(12.0, ge=2, le=30)
     """Longest sentence; after it the caller is cut short."""
     pre_roll_s: float = Field(0.3, ge=0, le=1)

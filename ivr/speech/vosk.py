@@ -101,6 +101,13 @@ class VoskUtterance:
         self._told = text
         return text
 
+    async def draft(self) -> Transcript | None:
+        """Give what was heard so far; audio of the last fifth of a second may be missing."""
+        if self._failure is not None:
+            raise self._failure
+        text = self._text()
+        return Transcript(text, self._language, "vosk", 0.0) if text else None
+
     async def finish(self) -> Transcript:
         """Give the text of all that was fed."""
         began = time.perf_counter()

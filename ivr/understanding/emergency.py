@@ -2,26 +2,24 @@
 
 Several detectors look at a sentence, and the verdict is their union: regular expressions, key
 phrases by their lemmas, key phrases by likeness of letters and sound (what recognisers make of
-frightened speech), and a trained model. A context may turn "yes" into a question and explain a
-weak alarm away; it never silences a strong one. The trained model makes a weak sign certain, doubts
-a strong one that nothing else in the sentence supports, and acts alone only when it is very sure.
+frightened speech), and a trained model, which also weighs what the lists found. A context may turn
+"yes" into a question and explain a weak alarm away; it never silences a strong one, and neither
+does the model: it may only have a strong sign asked about first.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from rapidfuzz import fuzz
 from rapidfuzz.distance import Levenshtein
 
 from ivr.types import Language
-from ivr.understanding.alarms import MIN_FUZZY_CHARS, AlarmBook, Context, Phrase, load_alarms
+from ivr.understanding.alarms import MIN_FUZZY_CHARS, AlarmBook, Phrase, load_alarms
 from ivr.understanding.text import fold, lemmas, normalise, sound_key, squeeze
 
 Outcome = Literal["yes", "ask", "no"]
-AlarmScore = Callable[[str, Language], float]
-"""A trained model: the probability, 0 to 1, that a sentence tells of an emergency."""
-
 LIKE_STRONG = 0.87
 """Likeness (1 - Levenshtein distance / length) from which a phrase counts as said."""
 LIKE_WEAK = 0.80
@@ -47,65 +45,79 @@ class Thresholds:
     """How the model's score (0 to 1) counts: found when it is trained."""
 
     asks: float = 0.5
-    """From here it is worth a question by itself, and makes a weak sign certain."""
+    """From here it is worth a question by itself."""
     certain: float = 0.9
     """From here it is certain by itself."""
     doubts: float = 0.0
-    """Below, even a strong sign is asked about first."""
+    """Below, a strong sign is asked about first, and a weak one is none."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Sign:
+class Sign:
+    """Something that a list has found; `explained` says which context speaks against it."""
+
     group: str
     strong: bool
     why: str
+    explained: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the lists find in an utterance, the weightiest sign first."""
+
+    signs: tuple[Sign, ...] = ()
+    context: bool = False
+    nothing_heard: bool = False
+
+    @property
+    def evidence(self) -> tuple[float, ...]:
+        """The same as numbers, for a model to weigh."""
+        strong = sum(s.strong and not s.explained for s in self.signs)
+        return (
+            float(strong > 0),
+            float(strong > 1),
+            float(any(s.strong and s.explained for s in self.signs)),
+            float(any(not s.strong and not s.explained for s in self.signs)),
+            float(any(not s.strong and s.explained for s in self.signs)),
+            float(self.context),
+        )
 
 
 class EmergencyDetector:
-    """Finds emergencies in what callers say; stateless, safe to share between threads."""
+    """Finds signs of emergencies in what callers say; stateless, safe between threads."""
 
-    def __init__(
-        self,
-        book: AlarmBook,
-        score: AlarmScore | None = None,
-        thresholds: Thresholds | None = None,
-    ) -> None:
+    def __init__(self, book: AlarmBook) -> None:
         self._book = book
-        self._score = score
-        self._thresholds = thresholds or Thresholds()
 
     @classmethod
-    def load(cls, path: Path, score: AlarmScore | None = None) -> "EmergencyDetector":
+    def load(cls, path: Path) -> "EmergencyDetector":
         """Read an emergencies file; raises ConfigError when it cannot be used."""
-        return cls(load_alarms(path), score)
-
-    def with_score(
-        self, score: AlarmScore, thresholds: Thresholds | None = None
-    ) -> "EmergencyDetector":
-        """Return the same detector with a trained model beside the lists."""
-        return EmergencyDetector(self._book, score, thresholds)
+        return cls(load_alarms(path))
 
     def detect(self, text: str, language: Language) -> EmergencyVerdict:
-        """Return the verdict on one utterance (or the beginning of one). Never raises."""
-        plain = normalise(text)
+        """Return what the lists alone say of an utterance. Never raises."""
+        return decide(self.find([text], language))
+
+    def find(self, texts: Sequence[str], language: Language) -> Findings:
+        """Return the signs in any of the ways an utterance (or its beginning) was heard."""
+        plain = [normalised for text in texts if (normalised := normalise(text))]
         if not plain:
-            return EmergencyVerdict("no", NOTHING_HEARD)
-        folded = fold(plain)
-        signs = self._signs(plain, folded, language)
-        contexts = [
-            context
-            for context in self._book.contexts
-            if any(pattern.search(folded) for pattern in context.patterns)
-        ]
-        score = self._score(text, language) if self._score else None
-        return _verdict(signs, contexts, score, self._thresholds)
+            return Findings(nothing_heard=True)
+        signs: list[Sign] = []
+        context = False
+        for heard in dict.fromkeys(plain):
+            folded = fold(heard)
+            contexts = [c for c in self._book.contexts if any(p.search(folded) for p in c.patterns)]
+            context = context or bool(contexts)
+            for sign in self._signs(heard, folded, language):
+                why = next((c.why for c in contexts if c.explains(sign.group)), "")
+                signs.append(replace(sign, explained=why))
+        # Suicide first, so that the crisis line is offered; then what no context explains.
+        signs.sort(key=lambda s: (not s.strong, bool(s.explained), s.group != "suicide"))
+        return Findings(tuple(signs), context)
 
-    def has_sign(self, text: str, language: Language) -> bool:
-        """Whether the lists find any sign of danger, explained or not; no model is asked."""
-        plain = normalise(text)
-        return bool(plain) and bool(self._signs(plain, fold(plain), language))
-
-    def _signs(self, plain: str, folded: str, language: Language) -> list[_Sign]:
+    def _signs(self, plain: str, folded: str, language: Language) -> list[Sign]:
         signs = []
         words = lemmas(plain, language)
         by_letters = squeeze(folded)
@@ -115,56 +127,49 @@ class EmergencyDetector:
             # Patterns of every language are tried: frightened callers fall back on their own.
             match = next((m for p in alarm.patterns if (m := p.search(folded))), None)
             if match:
-                signs.append(_Sign(alarm.group, strong, f"said {match[0].strip()!r}"))
+                signs.append(Sign(alarm.group, strong, f"said {match[0].strip()!r}"))
                 continue
             if alarm.language != language:
                 continue
             for phrase in alarm.phrases:
                 if _in_order(phrase.lemmas, words):
-                    signs.append(_Sign(alarm.group, strong, f"means {phrase.text!r}"))
+                    signs.append(Sign(alarm.group, strong, f"means {phrase.text!r}"))
                     break
                 likeness = _likeness(phrase, by_letters, by_sound)
                 if likeness >= LIKE_WEAK:
                     sure = likeness >= LIKE_STRONG
-                    signs.append(
-                        _Sign(alarm.group, strong and sure, f"sounds like {phrase.text!r}")
-                    )
+                    signs.append(Sign(alarm.group, strong and sure, f"sounds like {phrase.text!r}"))
                     if sure:
                         break
         return signs
 
 
-def _verdict(
-    signs: list[_Sign], contexts: list[Context], score: float | None, limits: Thresholds
+def decide(
+    findings: Findings, score: float | None = None, limits: Thresholds | None = None
 ) -> EmergencyVerdict:
-    def context_of(sign: _Sign) -> Context | None:
-        return next((c for c in contexts if c.explains(sign.group)), None)
-
-    # Suicide first, so that the crisis line is offered; what no context explains before the rest.
-    order = sorted(
-        signs, key=lambda s: (not s.strong, context_of(s) is not None, s.group != "suicide")
-    )
-    sign = order[0] if order else None
-    context = context_of(sign) if sign else None
+    """Return the verdict from what the lists found and how likely a model thinks danger is."""
+    if findings.nothing_heard:
+        return EmergencyVerdict("no", NOTHING_HEARD)
+    limits = limits or Thresholds()
+    sign = findings.signs[0] if findings.signs else None
     why = sign.why if sign else "no sign of danger"
-    why += f", but {context.why}" if context else ""
-    why += f", model {score:.2f}" if score is not None and score >= limits.asks else ""
+    why += f", but {sign.explained}" if sign and sign.explained else ""
+    why += f", model {score:.2f}" if score is not None else ""
     group = sign.group if sign else None
-    return EmergencyVerdict(_outcome(sign, context, score, limits), why, group)
+    return EmergencyVerdict(_outcome(sign, score, limits), why, group)
 
 
-def _outcome(
-    sign: _Sign | None, context: Context | None, score: float | None, limits: Thresholds
-) -> Outcome:
+def _outcome(sign: Sign | None, score: float | None, limits: Thresholds) -> Outcome:
     certain = score is not None and score >= limits.certain
     likely = score is not None and score >= limits.asks
-    if sign is None:
-        return "yes" if certain else "ask" if likely else "no"
-    if context is not None:
-        return "ask" if sign.strong or likely else "no"
-    if sign.strong:
-        return "ask" if score is not None and score < limits.doubts else "yes"
-    return "yes" if likely else "ask"
+    doubted = score is not None and score < limits.doubts
+    if certain:
+        return "yes"
+    if sign is not None and sign.strong:
+        return "ask" if sign.explained or doubted else "yes"
+    if sign is not None and not sign.explained:
+        return "no" if doubted else "ask"
+    return "ask" if likely else "no"
 
 
 def _in_order(phrase: tuple[str, ...], words: list[str]) -> bool:
@@ -191,6 +196,9 @@ def _likeness(
     for key, (squeezed, starts), malus in forms:
         size = len(key)
         if size < MIN_FUZZY_CHARS:
+            continue
+        # Quick, and never below what the windows give: a letter more or less in a window costs 1.
+        if not fuzz.partial_ratio(key, squeezed, score_cutoff=100 * (LIKE_WEAK - 1 / size)):
             continue
         for start in starts:
             for length in (size, size - 1, size + 1):

@@ -1,82 +1,119 @@
-"""What both trained models look at: letters, lemmas and keywords of a sentence, and its sense."""
+"""What the trained models look at: letters, lemmas and keywords of a sentence, and its sense."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
+from scipy.sparse import csr_matrix, hstack  # type: ignore[import-untyped]
 from sklearn.model_selection import StratifiedKFold
+from sklearn.preprocessing import StandardScaler
 
 from ivr.types import Language
 from ivr.understanding import embedding
 from ivr.understanding.catalogue import Example, Topics
-from ivr.understanding.features import Counts, Features, Sentence
+from ivr.understanding.features import Counts, Features
 from ivr.understanding.openings import as_called
 
 FOLDS = 3
+SENSES = 4500
+"""So many examples' sense is learnt, spread over topics, languages and kinds: finding it takes ten
+times longer than counting letters, and the last thousands change little."""
+_SENSE_WEIGHT = 0.03
 _SEED = 19115
 Indices = npt.NDArray[np.int_]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Sentences as the models see them: `rows` of words, `vectors` of sense (None: no model)."""
+class View:
+    """How sentences become rows of numbers: words, and beside them the sense."""
 
-    rows: csr_matrix
-    vectors: embedding.Vectors | None
+    features: Features
+    scaler: StandardScaler | None
+    """Of the sense; None where there is no model of it."""
 
+    def rows(self, texts: Sequence[str], language: Language) -> csr_matrix:
+        """Return a row for each way a sentence may have been heard. Safe between threads.
 
-class Senses:
-    """Turns a sentence into what the models see; the last one is kept, for both models ask."""
+        The sense, which takes longest to find, is that of the first: the others differ little.
+        """
+        words = self.features.transform([(text, language) for text in texts])
+        sense = None if self.scaler is None else embedding.vectors(texts[:1])
+        return self.joined(words, None if sense is None else np.repeat(sense, len(texts), axis=0))
 
-    def __init__(self, features: Features) -> None:
-        self._features = features
-        self._last: tuple[Sentence, Seen] | None = None
-
-    def see(self, text: str, language: Language) -> Seen:
-        """Return one sentence as the models see it. Safe between threads."""
-        last = self._last
-        if last is not None and last[0] == (text, language):
-            return last[1]
-        seen = Seen(self._features.transform([(text, language)]), embedding.vectors([text]))
-        self._last = ((text, language), seen)
-        return seen
+    def joined(self, words: csr_matrix, vectors: embedding.Vectors | None) -> csr_matrix:
+        """Return rows of words with the sense beside them, zeros where it is not known (NaN)."""
+        if self.scaler is None:
+            return words
+        size = embedding.DIMENSIONS
+        if vectors is None:
+            return hstack([words, csr_matrix((words.shape[0], size))], format="csr")
+        sense = np.nan_to_num(_SENSE_WEIGHT * self.scaler.transform(vectors), nan=0.0)
+        return hstack([words, csr_matrix(sense.astype(np.float32))], format="csr", dtype=np.float32)
 
 
 class Material:
     """All examples made ready to learn from, once for every model and every fold.
 
-    The words of each example are learnt twice, as it stands and as called (`openings`); its sense,
-    which takes ten times longer to find, once: of every second example as called.
+    The words of each example are learnt twice, as it stands and as called (`openings`). Of those
+    whose sense is learnt, every second one is as called.
     """
 
-    def __init__(self, topics: Topics, examples: Sequence[Example]) -> None:
+    def __init__(self, topics: Topics, examples: Sequence[Example], senses: int = SENSES) -> None:
         self.examples = examples
         self._features = Features(topics.all)
         called = as_called(examples)
         self._counts: Counts = self._features.learn([(e.text, e.language) for e in called])
-        either = [called[i + len(examples) * (i % 2)] for i in range(len(examples))]
-        self._vectors = embedding.vectors([e.text for e in either])
+        self.sensed = spread(examples, senses)
+        """Indices of the examples whose sense is known."""
+        found = embedding.vectors(
+            [called[i + len(examples) * (k % 2)].text for k, i in enumerate(self.sensed)]
+        )
+        self._vectors: embedding.Vectors | None = None
+        if found is None:
+            self.sensed = np.arange(len(examples))
+        else:
+            self._vectors = np.full((len(examples), embedding.DIMENSIONS), np.nan, np.float32)
+            self._vectors[self.sensed] = found
 
     def folds(self) -> Iterator[tuple[Indices, Indices]]:
         """Give indices of examples to learn and indices of the others, FOLDS times."""
         topics = [e.topic for e in self.examples]
         yield from StratifiedKFold(FOLDS, shuffle=True, random_state=_SEED).split(topics, topics)
 
-    def learn(self, known: Indices | None = None) -> tuple[Features, Seen]:
-        """Return features weighed by some examples (None: all), and these examples seen so.
+    def learn(self, known: Indices | None = None) -> tuple[View, csr_matrix]:
+        """Return how some examples (None: all) are seen, and them seen so.
 
-        `rows` are twice as many as `vectors`: first all as they stand, then all as called.
+        The rows are twice as many as the examples: first all as they stand, then all as called.
         """
         indices = np.arange(len(self.examples)) if known is None else known
         counts = self._counts.part(np.concatenate([indices, indices + len(self.examples)]))
         features = self._features.weighed_by(counts)
-        return features, Seen(features.rows(counts), self._sense(indices))
+        vectors = self._sense(indices)
+        scaler = None if vectors is None else StandardScaler().fit(vectors)  # knows NaN
+        view = View(features, scaler)
+        twice = None if vectors is None else np.concatenate([vectors, vectors])
+        return view, view.joined(features.rows(counts), twice)
 
-    def see(self, indices: Indices, features: Features) -> Seen:
-        """Return some examples as they stand, seen with features that did not learn them."""
-        return Seen(features.rows(self._counts.part(indices)), self._sense(indices))
+    def see(self, indices: Indices, view: View) -> csr_matrix:
+        """Return some examples as they stand, seen as others were learnt."""
+        rows = view.features.rows(self._counts.part(indices))
+        return view.joined(rows, self._sense(indices))
 
     def _sense(self, indices: Indices) -> embedding.Vectors | None:
         return None if self._vectors is None else self._vectors[indices]
+
+
+def spread(examples: Sequence[Example], wanted: int) -> Indices:
+    """Choose examples evenly from every topic, language and kind; in order of the file."""
+    if wanted >= len(examples):
+        return np.arange(len(examples))
+    groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for i, e in enumerate(examples):
+        groups[e.topic, e.language, e.kind].append(i)
+    chosen: list[int] = []
+    for group in groups.values():
+        size = max(1, round(len(group) * wanted / len(examples)))
+        chosen += [group[int(k * len(group) / size)] for k in range(min(size, len(group)))]
+    return np.array(sorted(chosen))

@@ -1,47 +1,55 @@
 """From one utterance to its meaning: emergency or not, and the topic."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import simplemma
 import sklearn
 
 from ivr.types import Language
 from ivr.understanding import (
     alarm_model,
+    alarms,
     catalogue,
+    ears,
     embedding,
     emergency,
     features,
     material,
     openings,
     text,
-    topic_model,
     topics,
     training,
 )
 from ivr.understanding.cache import cached
 from ivr.understanding.catalogue import EMERGENCY, Topics, load_topics
-from ivr.understanding.emergency import NOTHING_HEARD, EmergencyDetector, Outcome
-from ivr.understanding.topics import OVERRIDE_CONFIDENCE, TopicClassifier
+from ivr.understanding.ears import Judgement
+from ivr.understanding.emergency import (
+    EmergencyDetector,
+    EmergencyVerdict,
+    Findings,
+    Outcome,
+    decide,
+)
+from ivr.understanding.topics import TopicGuesser
 from ivr.understanding.training import Trained, train
 
-TOPIC_ASKS = 0.35
-"""Probability of the topic "emergency" that is worth a question, all detectors being silent."""
-TOPIC_OVERRULES = 0.95
-"""Probability of an ordinary topic from which a mere suspicion of the model is no question: no
-list has found a sign, and the two models contradict each other."""
+ALTERNATIVES = 2
+"""So many other ways a sentence may have been heard are looked at too."""
 _LEARNING = (
     alarm_model,
+    alarms,
     catalogue,
+    ears,
     embedding,
     emergency,
     features,
     material,
     openings,
     text,
-    topic_model,
     topics,
     training,
 )
@@ -72,9 +80,10 @@ class Meaning:
 class Understanding:
     """Everything that turns text into meaning; safe to share between threads."""
 
-    def __init__(self, detector: EmergencyDetector, topic_classifier: TopicClassifier) -> None:
+    def __init__(self, topics: Topics, detector: EmergencyDetector, trained: Trained) -> None:
         self._detector = detector
-        self._topics = topic_classifier
+        self._trained = trained
+        self._guesser = TopicGuesser(topics, trained.calibration)
 
     @classmethod
     def load(cls, queues_dir: Path, cache_dir: Path | None) -> "Understanding":
@@ -83,62 +92,63 @@ class Understanding:
         `cache_dir` must be inside the hotline's own state folder; None keeps nothing. Training
         takes up to a minute. Raises ConfigError for files that cannot be used.
         """
-        catalogue_of_topics = load_topics(queues_dir / TOPICS_FILE)
-        detector = EmergencyDetector.load(queues_dir / EMERGENCIES_FILE)
-
+        known = load_topics(queues_dir / TOPICS_FILE)
+        emergencies = queues_dir / EMERGENCIES_FILE
+        detector = EmergencyDetector.load(emergencies)
         if cache_dir is None:
-            trained = train(catalogue_of_topics)
-        else:
-            key = _cache_key(catalogue_of_topics)
-            trained = cached(
-                cache_dir, "understanding", key, Trained, lambda: train(catalogue_of_topics)
-            )
-        return cls(
-            detector.with_score(trained.alarms.score, trained.alarms.thresholds), trained.topics
-        )
+            return cls(known, detector, train(known, detector))
+        key = _cache_key(known, emergencies)
+        trained = cached(cache_dir, "understanding", key, Trained, lambda: train(known, detector))
+        return cls(known, detector, trained)
 
     @property
     def topics(self) -> Topics:
         """The topics this understanding knows."""
-        return self._topics.topics
+        return self._guesser.topics
 
     def certain_danger(self, partial: str, language: Language) -> bool:
         """Whether a beginning is enough for 112 already. Fast where no list has a sign."""
-        if not self._detector.has_sign(partial, language):
+        findings = self._detector.find([partial], language)
+        if not findings.signs:
             return False
-        return self._detector.detect(partial, language).outcome == "yes"
+        judged = self._trained.judge([partial], language)
+        return self._verdict(findings, judged).outcome == "yes"
 
-    def classify(self, utterance: str, language: Language) -> Meaning:
-        """Return the meaning of one utterance; the same for the same text. Never raises."""
-        verdict = self._detector.detect(utterance, language)
+    def classify(
+        self, utterance: str, language: Language, alternatives: Sequence[str] = ()
+    ) -> Meaning:
+        """Return the meaning of one utterance; the same for the same text. Never raises.
+
+        `alternatives` are what else the recogniser may have heard, the likeliest first.
+        """
+        heard = [utterance, *alternatives[:ALTERNATIVES]]
+        findings = self._detector.find(heard, language)
+        judged = self._trained.judge(heard, language)
+        verdict = self._verdict(findings, judged)
         if verdict.outcome == "yes":
             return Meaning(EMERGENCY, 1.0, EMERGENCY, 0.0, False, "yes", verdict.why, verdict.group)
-        probabilities = self._topics.probabilities(utterance, language)
-        guess = self._topics.guess(utterance, probabilities, without=EMERGENCY)
-        outcome, why = verdict.outcome, verdict.why
-        suspicion = outcome == "ask" and verdict.group is None
-        if suspicion and probabilities[guess.topic] >= TOPIC_OVERRULES:
-            outcome, why = "no", f"{why}, but topic {probabilities[guess.topic]:.2f}"
-        likeliest = max(probabilities, key=lambda topic: probabilities[topic])
-        overridden = guess.confidence == OVERRIDE_CONFIDENCE
-        feared = likeliest == EMERGENCY and probabilities[EMERGENCY] >= TOPIC_ASKS
-        if feared and outcome == "no" and why != NOTHING_HEARD and not overridden:
-            outcome, why = "ask", f"topic model {probabilities[EMERGENCY]:.2f}"
+        probabilities = self._guesser.probabilities(judged.topics)
+        guess = self._guesser.guess(utterance, probabilities, without=EMERGENCY)
         return Meaning(
             guess.topic,
             guess.confidence,
             guess.second,
             guess.second_confidence,
             guess.unsure,
-            outcome,
-            why,
+            verdict.outcome,
+            verdict.why,
             verdict.group,
         )
 
+    def _verdict(self, findings: Findings, judged: Judgement) -> EmergencyVerdict:
+        scale = self._trained.danger
+        evidence = np.array([findings.evidence] * len(judged.danger))
+        return decide(findings, float(scale.scores(judged, evidence).max()), scale.thresholds)
 
-def _cache_key(catalogue_of_topics: Topics) -> str:
-    """Return a key that changes with the topics, the code that learns, or its libraries."""
-    digest = hashlib.sha256(catalogue_of_topics.digest.encode())
+
+def _cache_key(topics: Topics, emergencies: Path) -> str:
+    """Return a key that changes with what is learnt from, the code that learns, its libraries."""
+    digest = hashlib.sha256(topics.digest.encode() + emergencies.read_bytes())
     for module in _LEARNING:
         digest.update(Path(str(module.__file__)).read_bytes())
     digest.update(f"{sklearn.__version__} {simplemma.__version__} {embedding.version()}".encode())

@@ -14,7 +14,8 @@ import simplemma
 from ivr.types import Language
 
 MAX_CHARS = 4000
-"""What is read of one utterance, in characters: about four minutes of speech."""
+"""What is read of one utterance, in characters: about four minutes of speech. Of a longer one
+the beginning and the end are read, half of it each."""
 
 _APOSTROPHES = re.compile("[’‘ʼ`´′]")
 _NOT_WORD = re.compile(r"[\W_]+")
@@ -39,7 +40,9 @@ def contractions(text: str) -> str:
 
 def normalise(text: str) -> str:
     """Lower case, short forms written out, punctuation to single spaces; diacritics stay."""
-    text = unicodedata.normalize("NFKC", text[:MAX_CHARS]).lower()
+    if len(text) > MAX_CHARS:
+        text = f"{text[: MAX_CHARS // 2]} {text[-MAX_CHARS // 2 :]}"
+    text = unicodedata.normalize("NFKC", text).lower()
     text = contractions(_APOSTROPHES.sub("'", text)).replace("'", "")
     # Lower-casing may decompose (İ): compose again, so that the form is stable.
     return _NOT_WORD.sub(" ", unicodedata.normalize("NFC", text)).strip()

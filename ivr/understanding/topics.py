@@ -1,8 +1,7 @@
-"""What is the call about? Two models (words, sense) weighed together, calibrated, overrides.
+"""What is the call about? The models' judgement made a calibrated guess; overrides win.
 
-Calibration comes from sentences the models did not learn (cross-validation): how much each model
-weighs, the temperature that makes the probabilities honest, and the thresholds below which the
-classifier says "unsure".
+Calibration comes from sentences the models did not learn (cross-validation): the temperature that
+makes the probabilities honest, and the thresholds below which the guess is "unsure".
 """
 
 import re
@@ -12,19 +11,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax  # type: ignore[import-untyped]
 
-from ivr.types import Language
 from ivr.understanding.catalogue import Topic, Topics
-from ivr.understanding.material import Senses
+from ivr.understanding.ears import Decisions, Labels
 from ivr.understanding.patterns import anchored
 from ivr.understanding.text import fold, normalise
-from ivr.understanding.topic_model import Labels, Logits, TopicEars
 
 WRONG_COST = 3.0
 """A caller sent to the wrong consultant costs this many callers asked once more."""
 OVERRIDE_CONFIDENCE = 0.99
-LEAST_WORDS = 0.5
-"""Least weight of the model of words: the sense suffers more from what callers say around it, and
-examples, short as they are, do not show that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,46 +36,37 @@ class TopicGuess:
 class Calibration:
     """Found in cross-validation; being sure needs both thresholds."""
 
-    words: float
-    """Weight of the model of words, 0 to 1; the rest is the weight of the sense."""
     temperature: float
-    """What log-probabilities are divided by."""
+    """What the models' decisions are divided by."""
     least_confidence: float
     least_margin: float
 
-    def probabilities(self, by_words: Logits, by_sense: Logits) -> npt.NDArray[np.float64]:
-        """Return calibrated probabilities, a row a sentence, from log-probabilities."""
-        mixed = self.words * by_words + (1 - self.words) * by_sense
-        return np.asarray(softmax(mixed / self.temperature, axis=1))
+    def probabilities(self, judged: Decisions) -> npt.NDArray[np.float64]:
+        """Return calibrated probabilities, a row a sentence, from the models' decisions."""
+        return np.asarray(softmax(judged / self.temperature, axis=1))
 
     def sure(self, first: float, second: float) -> bool:
         """Whether a guess with these two probabilities may be acted on."""
         return first >= self.least_confidence and first - second >= self.least_margin
 
 
-class TopicClassifier:
-    """Topics of sentences; trained once, then stateless and safe to share between threads."""
+class TopicGuesser:
+    """Guesses topics from judgements; stateless, safe to share between threads."""
 
-    def __init__(
-        self, topics: Topics, senses: Senses, ears: TopicEars, calibration: Calibration
-    ) -> None:
+    def __init__(self, topics: Topics, calibration: Calibration) -> None:
         self.topics = topics
         self.calibration = calibration
-        self._senses = senses
-        self._ears = ears
         self._overrides = [
             (topic.id, pattern) for topic in topics.all for pattern in _patterns(topic)
         ]
 
-    def probabilities(self, text: str, language: Language) -> dict[str, float]:
-        """Return the calibrated probability of every topic; they add up to 1."""
-        decisions = self._ears.decisions(self._senses.see(text, language))
-        shares = self.calibration.probabilities(*decisions)[0]
-        return {topic_id: float(p) for topic_id, p in zip(self.topics.ids, shares, strict=True)}
+    def probabilities(self, judged: Decisions) -> dict[str, float]:
+        """Return the calibrated probability of every topic; they add up to 1.
 
-    def classify(self, text: str, language: Language) -> TopicGuess:
-        """Return the guess for a sentence, "emergency" among the topics; empty text is unsure."""
-        return self.guess(text, self.probabilities(text, language))
+        Of several rows (ways a sentence may have been heard) the mean counts.
+        """
+        shares = self.calibration.probabilities(judged.mean(axis=0, keepdims=True))[0]
+        return {topic_id: float(p) for topic_id, p in zip(self.topics.ids, shares, strict=True)}
 
     def guess(
         self, text: str, probabilities: dict[str, float], without: str | None = None
@@ -101,24 +86,20 @@ class TopicClassifier:
         return TopicGuess(first, a, second, b, not sure)
 
 
-def calibrate(by_words: Logits, by_sense: Logits, labels: Labels) -> Calibration:
-    """Return weight and temperature with the least log loss, thresholds with the least cost.
+def calibrate(judged: Decisions, labels: Labels) -> Calibration:
+    """Return the temperature with the least log loss, thresholds with the least cost.
 
     A wrong guess acted on costs WRONG_COST, asking once more costs 1.
     """
     rows = np.arange(len(labels))
-    candidates = [
-        Calibration(float(weight), float(temperature), 0.0, 0.0)
-        for weight in np.linspace(LEAST_WORDS, 1.0, 6)
-        for temperature in np.geomspace(0.1, 5.0, 40)
-    ]
+    candidates = [Calibration(float(t), 0.0, 0.0) for t in np.geomspace(0.05, 3.0, 60)]
 
     def loss(candidate: Calibration) -> float:
-        shares = candidate.probabilities(by_words, by_sense)
+        shares = candidate.probabilities(judged)
         return float(-np.log(shares[rows, labels] + 1e-12).mean())
 
     best = min(candidates, key=loss)
-    shares = best.probabilities(by_words, by_sense)
+    shares = best.probabilities(judged)
     top = np.sort(shares, axis=1)[:, ::-1]
     first, margin = top[:, 0], top[:, 0] - top[:, 1]
     right = shares.argmax(axis=1) == labels

@@ -32,7 +32,9 @@ SIP = f"{HOST}:5060"
 HOTLINE = f"sip:19115@{SIP}"
 NUMBER = "19115"
 CONSULTANTS = ("101", "102")
-WHOLE_PROMPTS = {"emergency-failed", "emergency-retry", "degraded", "transfer-emergency", "menu"}
+WHOLE_PROMPTS = {
+    "emergency-failed", "emergency-retry", "degraded", "transfer-emergency", "crisis-line", "menu",
+}  # fmt: skip
 SHORT_S = 0.8
 """All other prompts are cut to this, so that a test need not listen to whole greetings."""
 

@@ -92,6 +92,22 @@ async def test_a_spoken_emergency_reaches_112_with_the_callers_number(site: Site
     assert "queued" not in await site.steps(case)
 
 
+async def test_who_speaks_of_suicide_hears_the_crisis_line_while_112_rings(site: Site) -> None:
+    words = late(site.folder / "audio", AUDIO / "emergency-suicide.wav")
+    async with site.trunk("a", answer="manual") as centre, site.caller(words) as caller:
+        await trunk_alive(site, "a")
+        await caller.dial(HOTLINE)
+        await incoming(centre, caller, timeout=30)
+
+        async def told() -> bool:
+            return bool(times_said(caller.heard_pcm(), "crisis-line"))
+
+        await until(told, "the crisis line is named", 15, every=0.5)
+        await caller.hangup()
+        case = await site.closed_case(caller)
+    assert case.emergency == "yes"
+
+
 async def test_trunk_b_takes_what_trunk_a_refuses(site: Site) -> None:
     async with (
         site.trunk("a", answer="reject") as refusing,
