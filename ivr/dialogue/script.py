@@ -15,6 +15,7 @@ from ivr.dialogue.outcome import (
 )
 from ivr.dialogue.places import PlaceOfCall
 from ivr.settings import DialogueSettings
+from ivr.speech.recognizer import Transcript
 from ivr.types import Language
 from ivr.understanding.answers import parse_yes_no
 from ivr.understanding.meaning import Meaning, Understanding
@@ -65,7 +66,7 @@ class Conversation:
         while True:
             match await self._ask(*question):
                 case Sentence(transcript=transcript) if transcript.text:
-                    if outcome := await self._act_on(transcript.text):
+                    if outcome := await self._act_on(transcript):
                         return outcome
                     unclear += 1
                     question = ("no-match", "say-it-again")
@@ -88,12 +89,18 @@ class Conversation:
             if silent > 1 or unclear > 1:
                 return await self._menu("switching-to-keypad")
 
-    async def _act_on(self, sentence: str) -> Outcome | None:
-        meaning = await self._understand(sentence)
+    async def _act_on(self, heard: Transcript) -> Outcome | None:
+        meaning = await self._understand(heard)
         if meaning.emergency == "yes":
+            self._line.language = heard.language
             return to_emergency(meaning.why, meaning)
+        noticed = heard.language != self._line.language
+        if noticed:
+            await self._change_language(heard.language)
         if meaning.emergency == "ask" and await self._is_emergency():
             return to_emergency(f"confirmed: {meaning.why}", meaning)
+        if noticed:
+            await self._tell_language()
         if not meaning.unsure:
             return ToConsultant(meaning.topic, "speech")
         if meaning.second and meaning.confidence + meaning.second_confidence > 0.5:
@@ -107,8 +114,8 @@ class Conversation:
             case Key(key):
                 confirmed = key not in ("2", "#")
             case Sentence(transcript=transcript):
-                meaning = self._understanding.classify(transcript.text, self._line.language)
-                said = parse_yes_no(transcript.text, self._line.language)
+                meaning = self._meaning(transcript)
+                said = parse_yes_no(transcript.text, transcript.language)
                 confirmed = meaning.emergency == "yes" or said is not False
                 await self._record(EventKind.HEARD, transcript=transcript.text, answer=said)
             case _:
@@ -129,7 +136,7 @@ class Conversation:
             case Key("2"):
                 return ToConsultant(second, "choice")
             case Sentence(transcript=transcript) if transcript.text:
-                again = await self._understand(transcript.text)
+                again = await self._understand(transcript)
                 if again.emergency != "no" and (
                     again.emergency == "yes" or await self._is_emergency()
                 ):
@@ -152,12 +159,21 @@ class Conversation:
         await self._record(EventKind.MENU_CHOSEN, topic=topic or PERSON)
         return ToConsultant(topic or PERSON, "keypad" if topic else "no answer at the keypad menu")
 
+    async def _tell_language(self) -> None:
+        """Tell whose language was noticed that it is spoken now, and the keys that lead back."""
+        match await self._ask("language-changed", "language-hint", wait_s=0, listen=False):
+            case Key(key) if key in LANGUAGE_KEYS:
+                await self._change_language(LANGUAGE_KEYS[key])
+
     async def _change_language(self, language: Language) -> None:
         self._line.language = language
         await self._record(EventKind.LANGUAGE_CHANGED, language=language)
 
-    async def _understand(self, sentence: str) -> Meaning:
-        meaning = self._understanding.classify(sentence, self._line.language)
+    def _meaning(self, heard: Transcript) -> Meaning:
+        return self._understanding.classify(heard.text, heard.language, heard.alternatives)
+
+    async def _understand(self, heard: Transcript) -> Meaning:
+        meaning = self._meaning(heard)
         await self._record(
             EventKind.UNDERSTOOD,
             topic=meaning.topic,
@@ -166,7 +182,7 @@ class Conversation:
             unsure=meaning.unsure,
             emergency=meaning.emergency,
             why=meaning.why,
-            **self._place.hear(sentence, self._line.language),
+            **self._place.hear(heard.text, heard.language),
         )
         return meaning
 
@@ -184,18 +200,19 @@ class Conversation:
                     raise EmergencyWishError
                 if key == "*":
                     raise PersonWishError
-            case Sentence(transcript=heard, early=early):
+            case Sentence(transcript=heard, early=early, after_s=after_s):
                 facts: dict[str, Any] = {"transcript": heard.text, "engine": heard.engine}
                 if heard.confidence is not None:
                     facts["confidence"] = round(heard.confidence, 3)
                 await self._record(
                     EventKind.HEARD,
                     **facts,
-                    language=self._line.language,
+                    language=heard.language,
                     seconds=round(heard.seconds, 3),
+                    after_s=round(after_s, 3),
                     early=early,
                 )
         return answer
 
-    def _certain_emergency(self, partial: str) -> bool:
-        return self._understanding.certain_danger(partial, self._line.language)
+    def _certain_emergency(self, so_far: Transcript) -> bool:
+        return self._understanding.certain_danger(so_far.text, so_far.language)

@@ -185,7 +185,7 @@ class Endpointer:
             events[-1] = SpeechAudio(events[-1].audio + window)
         else:
             events.append(SpeechAudio(window))
-        limit = self.settings.start_threshold if self._quiet_for > 0.2 else None
+        limit = self.settings.start_threshold if self.quiet_s > 0.2 else None
         if probability >= (limit or self.settings.end_threshold):
             self._run += 1
             if limit is None or self._run >= 2:  # one loud window in a pause is a click
@@ -195,14 +195,15 @@ class Endpointer:
         until = self._last_sound * WINDOW_S
         if self.now_s - self._since * WINDOW_S >= self.settings.max_speech_s:
             self._end(TooLong(self.now_s, until), events)
-        elif self._quiet_for >= self._patience_s:
+        elif self.quiet_s >= self._patience_s:
             self._end(SpeechEnded(self.now_s, until), events)
-        elif not self._paused and self._quiet_for >= self.settings.pause_s:
+        elif not self._paused and self.quiet_s >= self.settings.pause_s:
             self._paused = True
             events.append(Paused(until))
 
     @property
-    def _quiet_for(self) -> float:
+    def quiet_s(self) -> float:
+        """Seconds of audio since the last sound of the sentence."""
         return (self._windows - self._last_sound) * WINDOW_S
 
     def _end(self, event: SpeechEnded, events: list[Event]) -> None:

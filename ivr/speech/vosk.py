@@ -10,9 +10,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import vosk
 
 from ivr.errors import HotlineError
+from ivr.speech.level import gain_to_target
 from ivr.speech.pool import RecognitionError, RecognizerPool
 from ivr.speech.recognizer import Transcript
 from ivr.types import Language
@@ -73,6 +76,8 @@ class VoskUtterance:
     def __init__(self, model: VoskModel, language: Language, pool: RecognizerPool):
         self._model, self._language, self._pool = model, language, pool
         self._kaldi: Any = None
+        self._gain = 1.0
+        """Found from the first piece: a level that changed in mid sentence would disturb more."""
         self._waiting = bytearray()
         self._fed = 0
         self._task: asyncio.Task[None] | None = None
@@ -151,6 +156,8 @@ class VoskUtterance:
         """In a worker thread, one at a time for a sentence."""
         if self._kaldi is None:
             self._kaldi = self._model.recognizer()
+            self._gain = gain_to_target(_samples(pcm))
+        pcm = _louder(pcm, self._gain)
         if pcm and self._kaldi.AcceptWaveform(pcm):
             self._keep(self._kaldi.Result())
         elif not last:
@@ -167,6 +174,15 @@ class VoskUtterance:
 
     def _text(self) -> str:
         return " ".join([*self._texts, *([self._partial] if self._partial else [])])
+
+
+def _samples(pcm: bytes) -> npt.NDArray[np.float32]:
+    return np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2").astype(np.float32) / np.float32(32768)
+
+
+def _louder(pcm: bytes, gain: float) -> bytes:
+    louder: bytes = np.clip(_samples(pcm) * (32768 * gain), -32768, 32767).astype("<i2").tobytes()
+    return louder
 
 
 def _plain(text: str) -> str:

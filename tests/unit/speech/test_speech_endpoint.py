@@ -12,6 +12,7 @@ from ivr.speech.audiofile import read_audio
 from ivr.speech.endpoint import (
     Endpointer,
     Event,
+    Paused,
     SpeechAudio,
     SpeechEnded,
     SpeechStarted,
@@ -38,7 +39,8 @@ def spell(percents: Sequence[int]) -> bytes:
 
 
 def kinds(events: Sequence[Event]) -> list[str]:
-    return [type(e).__name__ for e in events if not isinstance(e, SpeechAudio)]
+    """Beginnings and ends."""
+    return [type(e).__name__ for e in events if not isinstance(e, SpeechAudio | Paused)]
 
 
 def edges(pcm: bytes) -> tuple[float, float]:
@@ -59,7 +61,7 @@ def test_sentences_between_silences_begin_and_end_where_they_do(
             (endpointer.now_s, event)
             for frame in frames(silence(1) + one.pcm + silence(1.5))
             for event in endpointer.feed(frame)
-            if not isinstance(event, SpeechAudio)
+            if not isinstance(event, SpeechAudio | Paused)
         ]
         assert kinds([e for _, e in events]) == ["SpeechStarted", "SpeechEnded"], one.name
         started = events[0][1]
@@ -185,6 +187,42 @@ def test_a_telephone_that_sends_nothing_in_silence_is_told_by_tick() -> None:
     assert not endpointer.speaking
     assert endpointer.tick(3600) == []
     assert endpointer.now_s < 70
+
+
+def test_each_pause_is_told_once() -> None:
+    endpointer = Endpointer(Script())
+    pauses = [
+        event
+        for event in endpointer.feed(spell([90] * 20 + [0] * 10 + [90] * 10 + [0] * 15))
+        if isinstance(event, Paused)
+    ]
+    assert [p.until_s for p in pauses] == [20 * WINDOW_S, 40 * WINDOW_S]
+    assert endpointer.pausing
+    assert endpointer.quiet_s == pytest.approx(15 * WINDOW_S)
+    endpointer.feed(spell([90] * 2))
+    assert not endpointer.pausing
+
+
+@pytest.mark.parametrize(("patience", "ends_after"), [(0.4, 0.4), (2.0, 2.0)])
+def test_patience_holds_for_one_pause(patience: float, ends_after: float) -> None:
+    endpointer = Endpointer(Script())
+    endpointer.feed(spell([90] * 20 + [0] * 8))
+    endpointer.be_patient(patience)
+    ended = next(e for e in endpointer.feed(spell([0] * 80)) if isinstance(e, SpeechEnded))
+    assert ended.at_s - ended.until_s == pytest.approx(ends_after, abs=WINDOW_S)
+    endpointer.feed(spell([90] * 20 + [0] * 8))
+    endpointer.be_patient(patience)
+    endpointer.feed(spell([90] * 5))  # the caller goes on: what was known is out of date
+    ended = next(e for e in endpointer.feed(spell([0] * 80)) if isinstance(e, SpeechEnded))
+    assert ended.at_s - ended.until_s == pytest.approx(0.7, abs=WINDOW_S)
+
+
+def test_patience_without_a_pause_changes_nothing() -> None:
+    endpointer = Endpointer(Script())
+    endpointer.feed(spell([90] * 20))
+    endpointer.be_patient(3)
+    ended = next(e for e in endpointer.feed(spell([0] * 80)) if isinstance(e, SpeechEnded))
+    assert ended.at_s - ended.until_s == pytest.approx(0.7, abs=WINDOW_S)
 
 
 def test_a_reset_forgets_the_sentence() -> None:

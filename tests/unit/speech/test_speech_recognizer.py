@@ -15,7 +15,7 @@ from ivr.speech.recognizer import Recognizer, Transcript, select_recognizers
 from ivr.speech.settings import SpeechSettings
 from ivr.speech.vad import VoiceActivity, VoiceActivityModel
 from ivr.speech.vosk import VoskModel, VoskRecognizer
-from ivr.speech.whisper import without_inventions
+from ivr.speech.whisper_engine import without_inventions
 
 
 async def hear(recognizer: Recognizer, pcm: bytes) -> Transcript:
