@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ivr.evaluation.crossvalidation import ALIKE, Result, cross_validate, judge, likeness
-from ivr.evaluation.dataset import Sample
 from ivr.evaluation.scores import Judged, score
-from ivr.understanding.catalogue import EMERGENCY, Example, load_topics
+from ivr.understanding.catalogue import Example, load_topics
 from ivr.understanding.emergency import EmergencyDetector
 from ivr.understanding.meaning import Understanding
+from ivr.understanding.sample_set import EMERGENCY, Sample
 from ivr.understanding.text import normalise
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,10 +15,10 @@ from ivr.types import LANGUAGES, Language
 
 if TYPE_CHECKING:
     from ivr.evaluation.audio import Condition
-    from ivr.evaluation.dataset import SampleSet
     from ivr.evaluation.judging import Evaluation
     from ivr.speech.recognizer import Recognizer
     from ivr.understanding.meaning import Understanding
+    from ivr.understanding.sample_set import SampleSet
 
 DEADLINE_S = 900.0
 """Longest recognition: a measurement waits, so that every sentence is measured."""
@@ -56,9 +56,9 @@ def evaluate(
 ) -> None:
     """Measure how well sentences or recordings are understood: text, JSON, a page."""
     from ivr.evaluation import html, report  # noqa: PLC0415 - commands start fast
-    from ivr.evaluation.dataset import SampleSet, load_set, spread  # noqa: PLC0415
     from ivr.understanding.catalogue import load_topics  # noqa: PLC0415
     from ivr.understanding.meaning import TOPICS_FILE, Understanding  # noqa: PLC0415
+    from ivr.understanding.sample_set import SampleSet, load_set, spread  # noqa: PLC0415
 
     language = _language(lang)
     for file in (json_file, html_file):

@@ -10,9 +10,10 @@ from ivr.speech.prompts import PromptStore
 from ivr.speech.recognizer import Recognizer, select_recognizers
 from ivr.speech.vad import VoiceActivityModel
 from ivr.types import Language
-from ivr.understanding.catalogue import EMERGENCY, Topics, load_topics
+from ivr.understanding.catalogue import Topics, load_topics
 from ivr.understanding.meaning import Understanding
 from ivr.understanding.place import Gazetteer
+from ivr.understanding.sample_set import EMERGENCY
 
 REQUIRED_PROMPTS = (
     *GREETING, "how-can-we-help", "no-input", "no-match", "say-it-again", "menu",

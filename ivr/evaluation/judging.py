@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from ivr.errors import ConfigError
 from ivr.evaluation.audio import Condition
-from ivr.evaluation.dataset import Sample, SampleSet
 from ivr.evaluation.scores import Judged, Scores, score
 from ivr.speech.audiofile import AudioFileError, read_audio
 from ivr.speech.recognizer import RecognitionError, Recognizer
 from ivr.types import Language
 from ivr.understanding.meaning import Understanding
+from ivr.understanding.sample_set import Sample, SampleSet
 from ivr.understanding.text import normalise
 
 TEXT = "text"

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from rapidfuzz.distance import Levenshtein
 
-from ivr.evaluation.dataset import Sample
-from ivr.understanding.catalogue import EMERGENCY
 from ivr.understanding.meaning import Meaning
+from ivr.understanding.sample_set import EMERGENCY, Sample
 from ivr.understanding.text import normalise
 
 Z95 = 1.959964

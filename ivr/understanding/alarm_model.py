@@ -11,16 +11,18 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
-from ivr.understanding.catalogue import EMERGENCY
 from ivr.understanding.ears import Judgement
 from ivr.understanding.emergency import Thresholds
+from ivr.understanding.sample_set import EMERGENCY
 
-ASKED_IN_VAIN = 0.02
-"""Share of ordinary sentences that the model alone may make the hotline ask about."""
-SENT_IN_VAIN = 0.01
-"""Share of tricky sentences (they sound like an emergency) that the model may send to 112."""
+ASKED_IN_VAIN = 0.06
+"""Share of ordinary examples that the model alone would have asked about. The examples are chosen
+to be hard: of ordinary callers it asks a fifth of that (docs/understanding.md)."""
+SENT_IN_VAIN = 0.025
+"""Share of tricky examples, which sound like an emergency, that the model would send to 112; of
+tricky sentences that nobody chose to be hard, less than half of that."""
 MISHEARD = 0.02
-"""Share of emergencies with a strong sign that may be asked first because the model doubts."""
+"""Share of emergencies whose score is so low that a weak sign in such a sentence is none."""
 
 Evidence = npt.NDArray[np.float64]
 Scores = npt.NDArray[np.float64]
@@ -48,8 +50,8 @@ class DangerScale:
         asks = float(np.quantile(scores[kind == "normal"], 1 - ASKED_IN_VAIN))
         vain = scores[kind == "tricky"] if (kind == "tricky").any() else scores[kind == "normal"]
         certain = max(float(np.quantile(vain, 1 - SENT_IN_VAIN)), asks, 0.5)
-        doubts = min(float(np.quantile(scores[kind == EMERGENCY], MISHEARD)), asks)
-        return cls(column, trust, Thresholds(asks, certain, doubts))
+        harmless = min(float(np.quantile(scores[kind == EMERGENCY], MISHEARD)), asks)
+        return cls(column, trust, Thresholds(asks, certain, harmless=harmless))
 
     def scores(self, judged: Judgement, evidence: Evidence) -> Scores:
         """Return the probability, 0 to 1, of each sentence to tell of an emergency."""

@@ -1,15 +1,18 @@
-"""The topics a caller can have: read from queues/topics.yaml and checked."""
+"""The topics a caller can have: read from queues/topics.yaml and queues/examples/, and checked."""
 
 import hashlib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
+from ivr.errors import ConfigError
 from ivr.types import LANGUAGES, Language
 from ivr.understanding.patterns import BadPatternError, anchored
+from ivr.understanding.sample_set import EMERGENCY, load_set
 from ivr.understanding.source import Source, StrictModel
 from ivr.understanding.text import fold, normalise
 
@@ -18,7 +21,9 @@ Queue = Literal[
     "office", "taxes", "social", "cases", "general",
 ]  # fmt: skip
 MenuKey = Literal["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "*"]
-EMERGENCY, OTHER = "emergency", "other"
+OTHER = "other"
+EXAMPLES = "examples"
+"""Folder beside a topics file: tables of more sentences to learn from, as many as there are."""
 
 
 class Topic(StrictModel):
@@ -52,10 +57,12 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """All topics in the order of their file, and the hash of what they say."""
+    """All topics in the order of their file, more examples, and the hash of what they say."""
 
     all: tuple[Topic, ...]
     digest: str
+    further: tuple[Example, ...] = ()
+    """The sentences of the folder `examples`."""
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -75,7 +82,7 @@ class Topics:
 
     def examples(self) -> list[Example]:
         """Every example sentence, tricky ones included."""
-        found = []
+        found = list(self.further)
         for topic in self.all:
             kind = EMERGENCY if topic.id == EMERGENCY else "normal"
             for sentences, k in ((topic.examples, kind), (topic.tricky, "tricky")):
@@ -105,9 +112,26 @@ def load_topics(path: Path) -> Topics:
             raise source.error(
                 f"topic {needed!r} is missing", "topics", hint="the hotline needs it"
             )
-    _check_sentences(source, file.topics)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Topics(tuple(file.topics), digest)
+    topic_of = _check_sentences(source, file.topics)
+    digest = hashlib.sha256(path.read_bytes())
+    further: list[Example] = []
+    for table in sorted((path.parent / EXAMPLES).glob("*.tsv")):
+        further += _more_examples(table, lines_of, topic_of)
+        digest.update(table.read_bytes())
+    return Topics(tuple(file.topics), digest.hexdigest(), tuple(further))
+
+
+def _more_examples(table: Path, topics: Collection[str], topic_of: dict[str, str]) -> list[Example]:
+    found = []
+    for sample in load_set(table, topics).samples:
+        if sample.topic is None or sample.audio is not None:
+            raise ConfigError(table, "not a table of examples", hint="lang, topic, kind, sentence")
+        key = normalise(sample.text)
+        if topic_of.setdefault(key, sample.topic) != sample.topic:
+            message = f"{sample.text!r} is an example of {topic_of[key]!r} and {sample.topic!r}"
+            raise ConfigError(table, message, line=sample.line, hint="one sentence, one topic")
+        found.append(Example(sample.text, sample.language, sample.topic, sample.kind))
+    return found
 
 
 def _check(source: Source, topic: Topic, place: tuple[str | int, ...]) -> None:
@@ -143,7 +167,8 @@ def _check(source: Source, topic: Topic, place: tuple[str | int, ...]) -> None:
                 raise source.error(str(error), *place, "overrides", language, j) from error
 
 
-def _check_sentences(source: Source, topics: list[Topic]) -> None:
+def _check_sentences(source: Source, topics: list[Topic]) -> dict[str, str]:
+    """Return the topic of each sentence, normalised."""
     seen: dict[str, str] = {}
     for i, topic in enumerate(topics):
         for field, sentences in (("examples", topic.examples), ("tricky", topic.tricky)):
@@ -159,3 +184,4 @@ def _check_sentences(source: Source, topics: list[Topic]) -> None:
                             hint="one sentence, one topic",
                         )  # fmt: skip
                     seen[key] = topic.id
+    return seen

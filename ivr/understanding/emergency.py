@@ -48,8 +48,10 @@ class Thresholds:
     """From here it is worth a question by itself."""
     certain: float = 0.9
     """From here it is certain by itself."""
-    doubts: float = 0.0
-    """Below, a strong sign is asked about first, and a weak one is none."""
+    doubts: float = 0.5
+    """Below, a strong sign is asked about first: it is likelier that there is no danger."""
+    harmless: float = 0.0
+    """Below, a weak sign is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,16 +162,23 @@ def decide(
 
 
 def _outcome(sign: Sign | None, score: float | None, limits: Thresholds) -> Outcome:
-    certain = score is not None and score >= limits.certain
-    likely = score is not None and score >= limits.asks
-    doubted = score is not None and score < limits.doubts
-    if certain:
+    if score is None:
+        return _by_lists(sign)
+    if score >= limits.certain:
         return "yes"
     if sign is not None and sign.strong:
-        return "ask" if sign.explained or doubted else "yes"
-    if sign is not None and not sign.explained:
-        return "no" if doubted else "ask"
-    return "ask" if likely else "no"
+        return "yes" if score >= limits.doubts and not sign.explained else "ask"
+    worth_asking = limits.harmless if sign is not None and not sign.explained else limits.asks
+    return "ask" if score >= worth_asking else "no"
+
+
+def _by_lists(sign: Sign | None) -> Outcome:
+    """Without a model: strong is yes, weak is a question, and a context takes a step off."""
+    if sign is None:
+        return "no"
+    if sign.strong:
+        return "ask" if sign.explained else "yes"
+    return "no" if sign.explained else "ask"
 
 
 def _in_order(phrase: tuple[str, ...], words: list[str]) -> bool:

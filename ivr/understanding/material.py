@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix, hstack  # type: ignore[import-untyped]
+from scipy.sparse import csr_matrix, hstack, vstack  # type: ignore[import-untyped]
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 
@@ -14,7 +14,7 @@ from ivr.types import Language
 from ivr.understanding import embedding
 from ivr.understanding.catalogue import Example, Topics
 from ivr.understanding.features import Counts, Features
-from ivr.understanding.openings import as_called
+from ivr.understanding.openings import as_called, surroundings
 
 FOLDS = 3
 SENSES = 4500
@@ -63,19 +63,47 @@ class Material:
     def __init__(self, topics: Topics, examples: Sequence[Example], senses: int = SENSES) -> None:
         self.examples = examples
         self._features = Features(topics.all)
-        called = as_called(examples)
-        self._counts: Counts = self._features.learn([(e.text, e.language) for e in called])
+        self._counts = self._count()
         self.sensed = spread(examples, senses)
         """Indices of the examples whose sense is known."""
-        found = embedding.vectors(
-            [called[i + len(examples) * (k % 2)].text for k, i in enumerate(self.sensed)]
-        )
+        plain, called = [examples[i] for i in self.sensed[::2]], as_called(examples)
+        odd = [called[i] for i in self.sensed[1::2]]
+        found = embedding.vectors([e.text for e in (*plain, *odd)])
         self._vectors: embedding.Vectors | None = None
         if found is None:
             self.sensed = np.arange(len(examples))
         else:
             self._vectors = np.full((len(examples), embedding.DIMENSIONS), np.nan, np.float32)
-            self._vectors[self.sensed] = found
+            self._vectors[np.concatenate([self.sensed[::2], self.sensed[1::2]])] = found
+
+    def _count(self) -> Counts:
+        """Count all examples as they stand, then as called: with what is said around added.
+
+        The letters are counted word by word, so that sums are exact; pairs of lemmas across the
+        border are left out.
+        """
+        around = [(*s.before, *s.after) for s in surroundings(self.examples)]
+        said = sorted(
+            {(w, e.language) for e, words in zip(self.examples, around, strict=True) for w in words}
+        )
+        size = len(self.examples)
+        whole = self._features.learn([(e.text, e.language) for e in self.examples] + said)
+        number = {sentence: i for i, sentence in enumerate(said)}
+        rows = [i for i, words in enumerate(around) for _ in words]
+        columns = [
+            number[word, e.language]
+            for e, words in zip(self.examples, around, strict=True)
+            for word in words
+        ]
+        ones = np.ones(len(rows), dtype=np.float32)
+        spoken = csr_matrix((ones, (rows, columns)), shape=(size, len(said)))
+        first, rest = np.arange(size), np.arange(size, size + len(said))
+        own, added = whole.part(first), whole.part(rest)
+        return Counts(
+            vstack([own.letters, own.letters + spoken @ added.letters], format="csr"),
+            vstack([own.lemmas, own.lemmas + spoken @ added.lemmas], format="csr"),
+            vstack([own.keywords, own.keywords], format="csr"),
+        )
 
     def folds(self) -> Iterator[tuple[Indices, Indices]]:
         """Give indices of examples to learn and indices of the others, FOLDS times."""

@@ -25,7 +25,7 @@ from ivr.understanding import (
     training,
 )
 from ivr.understanding.cache import cached
-from ivr.understanding.catalogue import EMERGENCY, Topics, load_topics
+from ivr.understanding.catalogue import Topics, load_topics
 from ivr.understanding.ears import Judgement
 from ivr.understanding.emergency import (
     EmergencyDetector,
@@ -34,6 +34,7 @@ from ivr.understanding.emergency import (
     Outcome,
     decide,
 )
+from ivr.understanding.sample_set import EMERGENCY
 from ivr.understanding.topics import TopicGuesser
 from ivr.understanding.training import Trained, train
 

@@ -5,7 +5,7 @@ stands and with an opening before it and perhaps words after it, which mean noth
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from random import Random
 
 from ivr.types import Language
@@ -40,18 +40,33 @@ _CLOSINGS: dict[Language, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def as_called(examples: Sequence[Example]) -> list[Example]:
-    """Return the examples, and each once more within words that mean nothing. Deterministic."""
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is said before and after a sentence."""
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+def surroundings(examples: Sequence[Example]) -> list[Surroundings]:
+    """Return for each example words to say around it, which mean nothing. Deterministic."""
     random = Random(_SEED)  # noqa: S311 - variety, no secret
-    dressed = []
+    found = []
     for example in examples:
-        words = []
+        before, after = [], []
         if random.random() < 0.8:
-            words.append(random.choice(_OPENINGS[example.language]))
+            before.append(random.choice(_OPENINGS[example.language]))
         if random.random() < 0.2:
-            words.append(random.choice(_OPENINGS[example.language]))
-        words.append(example.text)
+            before.append(random.choice(_OPENINGS[example.language]))
         if random.random() < 0.5:
-            words.append(random.choice(_CLOSINGS[example.language]))
-        dressed.append(replace(example, text=" ".join(words)))
-    return [*examples, *dressed]
+            after.append(random.choice(_CLOSINGS[example.language]))
+        found.append(Surroundings(tuple(before), tuple(after)))
+    return found
+
+
+def as_called(examples: Sequence[Example]) -> list[Example]:
+    """Return each example within its surroundings."""
+    return [
+        replace(example, text=" ".join([*around.before, example.text, *around.after]))
+        for example, around in zip(examples, surroundings(examples), strict=True)
+    ]

@@ -2,7 +2,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ivr.evaluation.dataset import Sample
 from ivr.evaluation.scores import (
     Judged,
     calibration_error,
@@ -15,6 +14,7 @@ from ivr.evaluation.scores import (
     word_edits,
 )
 from ivr.understanding.meaning import Meaning
+from ivr.understanding.sample_set import Sample
 
 
 def judged(

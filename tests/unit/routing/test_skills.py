@@ -6,7 +6,8 @@ import pytest
 
 from ivr.errors import ConfigError
 from ivr.routing.skills import Consultant, load_consultants, load_routing
-from ivr.understanding.catalogue import EMERGENCY, load_topics
+from ivr.understanding.catalogue import load_topics
+from ivr.understanding.sample_set import EMERGENCY
 
 ROOT = Path(__file__).parents[3]
 TOPICS = frozenset({"roads", "waste"})

@@ -1,4 +1,4 @@
-"""What is measured: a table of sentences, or a folder of recordings with its index.tsv."""
+"""Sentences with their meaning, to learn from or to measure with: a table, or recordings."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from ivr.errors import ConfigError
 from ivr.types import LANGUAGES, Language
-from ivr.understanding.catalogue import EMERGENCY
 
+EMERGENCY = "emergency"
+"""The topic, and the kind, of what goes to 112."""
 INDEX = "index.tsv"
 TEXT_COLUMNS = ("text", "sentence", "utterance")
 KINDS = ("normal", "tricky", EMERGENCY)
