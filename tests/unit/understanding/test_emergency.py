@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ivr.errors import ConfigError
 from ivr.types import LANGUAGES, Language
 from ivr.understanding.alarms import load_alarms
-from ivr.understanding.emergency import EmergencyDetector, Thresholds
+from ivr.understanding.emergency import EmergencyDetector, Thresholds, decide
 
 QUEUES = Path(__file__).resolve().parents[3] / "queues"
 BOOK = load_alarms(QUEUES / "emergencies.yaml")
@@ -134,19 +134,44 @@ def test_empty_text_says_so(detector: EmergencyDetector) -> None:
     [
         (0.95, "dzień dobry", "yes"),  # very sure: acts alone
         (0.60, "dzień dobry", "ask"),
-        (0.40, "dzień dobry", "no"),
-        (0.60, "ktoś leży na chodniku", "yes"),  # a weak sign made certain
-        (0.01, "ktoś leży na chodniku", "ask"),
-        (0.95, "ranny jeż leży pod płotem", "ask"),  # explained: a question at most
-        (0.01, "ranny jeż leży pod płotem", "no"),
-        (0.20, "mąż nie oddycha", "yes"),
+        (0.20, "dzień dobry", "no"),
+        (0.95, "ktoś leży na chodniku", "yes"),
+        (0.60, "ktoś leży na chodniku", "ask"),
+        (0.06, "ktoś leży na chodniku", "ask"),  # a weak sign asks, unless there is nothing to it
+        (0.01, "ktoś leży na chodniku", "no"),
+        (0.60, "ranny jeż leży pod płotem", "ask"),  # explained
+        (0.60, "mąż nie oddycha", "yes"),
         (0.01, "mąż nie oddycha", "ask"),  # a strong sign doubted is still asked about
+        (0.01, "wczoraj mąż nie oddychał", "ask"),  # and so is one explained
+        (0.95, "wczoraj mąż nie oddychał", "yes"),  # unless the model is very sure
+        (None, "dzień dobry", "no"),  # the lists alone
+        (None, "ktoś leży na chodniku", "ask"),
+        (None, "mąż nie oddycha", "yes"),
+        (None, "wczoraj mąż nie oddychał", "ask"),
     ],
 )
-def test_model_beside_the_lists(score: float, text: str, outcome: str) -> None:
-    limits = Thresholds(asks=0.5, certain=0.9, doubts=0.05)
-    detector = DETECTOR.with_score(lambda _text, _language: score, limits)
-    assert detector.detect(text, "pl").outcome == outcome
+def test_model_beside_the_lists(score: float | None, text: str, outcome: str) -> None:
+    limits = Thresholds(asks=0.3, certain=0.9, doubts=0.5, harmless=0.05)
+    assert decide(DETECTOR.find([text], "pl"), score, limits).outcome == outcome
+
+
+def test_what_else_may_have_been_heard_counts() -> None:
+    heard = ["mąż nie oddycha pan", "mąż nieodychał"]
+    assert DETECTOR.find(["mąż nie od dycha", *heard], "pl").signs
+    assert decide(DETECTOR.find(["mąż na ulicy", *heard], "pl")).outcome == "yes"
+    assert not DETECTOR.find(["mąż na ulicy"], "pl").signs
+
+
+def test_evidence_tells_signs_apart() -> None:
+    def evidence(text: str) -> tuple[float, ...]:
+        return DETECTOR.find([text], "pl").evidence
+
+    assert evidence("dzień dobry") == (0, 0, 0, 0, 0, 0)
+    assert evidence("mąż nie oddycha")[0] == 1
+    assert evidence("wczoraj mąż nie oddychał")[0] == 0
+    assert evidence("wczoraj mąż nie oddychał")[2] == 1
+    assert evidence("ktoś leży na chodniku")[3] == 1
+    assert evidence("nie oddycha i mam zawał")[1] == 1
 
 
 def test_suicide_is_named_first(detector: EmergencyDetector) -> None:

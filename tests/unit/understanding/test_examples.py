@@ -1,5 +1,6 @@
 """Example sentences: added to the file as text, and dressed as whole calls begin."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,11 @@ import yaml
 from ivr.understanding.catalogue import Example, load_topics
 from ivr.understanding.example_file import UnknownTopicError, with_examples
 from ivr.understanding.openings import as_called
+from ivr.understanding.sample_set import load_set
+from ivr.understanding.text import normalise
 
 TOPICS = Path(__file__).resolve().parents[3] / "queues" / "topics.yaml"
+HELD_OUT = TOPICS.parents[1] / "tests" / "data"
 TEXT = TOPICS.read_text(encoding="utf-8")
 AWKWARD = 'dziura: "duża" # na \\ Kruczej'
 
@@ -45,8 +49,8 @@ def test_openings_change_no_label() -> None:
     examples = load_topics(TOPICS).examples()
     called = as_called(examples)
     assert called == as_called(examples)
-    assert called[: len(examples)] == examples
-    for short, long in zip(examples, called[len(examples) :], strict=True):
+    assert sum(short != long for short, long in zip(examples, called, strict=True)) > 5_000
+    for short, long in zip(examples, called, strict=True):
         assert short.text in long.text
         assert (short.topic, short.kind, short.language) == (long.topic, long.kind, long.language)
 
@@ -54,18 +58,14 @@ def test_openings_change_no_label() -> None:
 @pytest.mark.parametrize("language", ["pl", "uk", "en"])
 def test_every_topic_has_enough_to_learn_from(language: str) -> None:
     least = {"pl": 60, "uk": 20, "en": 20}[language]
-    few = {
-        topic.id: len(topic.examples[language])
-        for topic in load_topics(TOPICS).all
-        if len(topic.examples[language]) < least
-    }
-    assert not few
+    topics = load_topics(TOPICS)
+    count = Counter(e.topic for e in topics.examples() if e.language == language)
+    assert not {topic: count[topic] for topic in topics.ids if count[topic] < least}
 
 
-@pytest.mark.parametrize("name", ["heldout.tsv", "heldout3.tsv"])
+@pytest.mark.parametrize("name", sorted(p.name for p in HELD_OUT.glob("heldout*.tsv")))
 def test_held_out_sentences_are_not_learnt(name: str) -> None:
-    path = TOPICS.parents[1] / "tests" / "data" / name
-    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
-    assert rows[0] == ["lang", "topic", "kind", "sentence", "batch"]
-    learnt = {example.text.casefold() for example in load_topics(TOPICS).examples()}
-    assert not [row[3] for row in rows[1:] if row[3].casefold() in learnt]
+    topics = load_topics(TOPICS)
+    held_out = {normalise(s.text) for s in load_set(HELD_OUT / name, topics.ids).samples}
+    assert held_out
+    assert not held_out & {normalise(example.text) for example in topics.examples()}
