@@ -15,9 +15,8 @@ from ivr.types import LANGUAGES, Language
 
 if TYPE_CHECKING:
     from ivr.evaluation.audio import Condition
-    from ivr.evaluation.judging import Evaluation
+    from ivr.evaluation.judging import Evaluation, Judges
     from ivr.speech.recognizer import Recognizer
-    from ivr.understanding.meaning import Understanding
     from ivr.understanding.sample_set import SampleSet
 
 DEADLINE_S = 900.0
@@ -46,6 +45,15 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(min=1, help="At most so many, spread over the set.")
     ] = None,
+    folds: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=20,
+            help="Judge every sentence by one of so many understandings trained without it and"
+            " its like: for a set that stands among the examples.",
+        ),
+    ] = 0,
     queues: Annotated[
         Path, typer.Option(help="Folder of topics.yaml and emergencies.yaml.")
     ] = Path("queues"),
@@ -56,8 +64,14 @@ def evaluate(
 ) -> None:
     """Measure how well sentences or recordings are understood: text, JSON, a page."""
     from ivr.evaluation import html, report  # noqa: PLC0415 - commands start fast
+    from ivr.evaluation.judging import Judges  # noqa: PLC0415
     from ivr.understanding.catalogue import load_topics  # noqa: PLC0415
-    from ivr.understanding.meaning import TOPICS_FILE, Understanding  # noqa: PLC0415
+    from ivr.understanding.emergency import EmergencyDetector  # noqa: PLC0415
+    from ivr.understanding.meaning import (  # noqa: PLC0415
+        EMERGENCIES_FILE,
+        TOPICS_FILE,
+        Understanding,
+    )
     from ivr.understanding.sample_set import SampleSet, load_set, spread  # noqa: PLC0415
 
     language = _language(lang)
@@ -68,9 +82,18 @@ def evaluate(
     whole = load_set(given, topics.ids, language)
     chosen = SampleSet(whole.file, spread(whole.samples, limit))
     found = _conditions(chosen, snr, noise, alaw=alaw, loss=loss)
-    measured = _measure(
-        chosen, found, lambda: Understanding.load(queues, cache), engine, models_dir
-    )
+
+    def judges() -> Judges:
+        understanding = Understanding.load(queues, cache)
+        if folds < 2:
+            return Judges(understanding)
+        from ivr.evaluation.crossvalidation import without_what_is_tested  # noqa: PLC0415
+
+        detector = EmergencyDetector.load(queues / EMERGENCIES_FILE)
+        others = without_what_is_tested(topics, detector, chosen.samples, folds)
+        return Judges(understanding, others)
+
+    measured = _measure(chosen, found, judges, engine, models_dir)
     typer.echo(report.as_text(measured), nl=False)
     if json_file:
         _write(json_file, json.dumps(report.as_json(measured), ensure_ascii=False, indent=1) + "\n")
@@ -112,7 +135,7 @@ def _conditions(
 def _measure(
     chosen: "SampleSet",
     found: "Sequence[Condition]",
-    load: "Callable[[], Understanding]",
+    load: "Callable[[], Judges]",
     engine: str,
     models_dir: Path,
 ) -> "Evaluation":

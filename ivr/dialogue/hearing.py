@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from ivr.speech.endpoint import (
     Endpointer,
     Paused,
+    Resumed,
     SpeechAudio,
     SpeechEnded,
     SpeechStarted,
@@ -103,6 +104,8 @@ class Hearing:
                 case Paused() if self._utterance:
                     self._pause += 1
                     self._start_draft(self._pause)
+                case Resumed():
+                    self._candidate = None
                 case SpeechEnded(at_s=at_s, until_s=until_s) if self._utterance:
                     self._last_sound = time.monotonic() - (at_s - until_s)
                     if isinstance(change, TooLong):
@@ -117,10 +120,8 @@ class Hearing:
         assert self._utterance is not None  # noqa: S101 - for the type checker
         self._partial = await self._utterance.feed(audio)
         self._since_draft_s += len(audio) / BYTES_PER_S
-        if not self._endpointer.pausing:
-            self._candidate = None
-            if self._since_draft_s >= DRAFT_EVERY_S:
-                self._start_draft(0)
+        if self._since_draft_s >= DRAFT_EVERY_S and not self._endpointer.pausing:
+            self._start_draft(0)
 
     def _start_draft(self, pause: int) -> None:
         if self._draft is not None or self._utterance is None:

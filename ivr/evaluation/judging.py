@@ -10,6 +10,7 @@ from ivr.evaluation.scores import Judged, Scores, score
 from ivr.speech.audiofile import AudioFileError, read_audio
 from ivr.speech.recognizer import RecognitionError, Recognizer
 from ivr.types import Language
+from ivr.understanding.catalogue import Topics
 from ivr.understanding.meaning import Understanding
 from ivr.understanding.sample_set import Sample, SampleSet
 from ivr.understanding.text import normalise
@@ -29,16 +30,34 @@ class Evaluation:
     scores: tuple[Scores, ...]
 
 
-def training_sentences(understanding: Understanding) -> frozenset[str]:
-    """The normalised examples of topics.yaml, of all languages."""
-    return frozenset(normalise(example.text) for example in understanding.topics.examples())
+class Judges:
+    """Who judges which sentence: one for all, or for some another that did not learn them."""
+
+    def __init__(
+        self, understanding: Understanding, others: Mapping[int, Understanding] | None = None
+    ) -> None:
+        """`others` by the line of the set."""
+        self._one, self._others = understanding, others or {}
+        self._learnt = training_sentences(understanding.topics)
+
+    def of(self, sample: Sample) -> Understanding:
+        """Who judges this sentence."""
+        return self._others.get(sample.line, self._one)
+
+    def has_learnt(self, sample: Sample) -> bool:
+        """Whether the one who judges it has learnt this very sentence."""
+        return sample.line not in self._others and normalise(sample.text) in self._learnt
 
 
-def evaluate_text(understanding: Understanding, given: SampleSet) -> Evaluation:
+def training_sentences(topics: Topics) -> frozenset[str]:
+    """The normalised examples of all topics and languages."""
+    return frozenset(normalise(example.text) for example in topics.examples())
+
+
+def evaluate_text(judges: Judges, given: SampleSet) -> Evaluation:
     """Judge sentences as they are written."""
-    known = training_sentences(understanding)
-    new = [sample for sample in given.samples if normalise(sample.text) not in known]
-    judged = [_classified(understanding, sample, sample.text) for sample in new]
+    new = [sample for sample in given.samples if not judges.has_learnt(sample)]
+    judged = [_classified(judges.of(sample), sample, sample.text) for sample in new]
     seen = len(given.samples) - len(new)
     return Evaluation(str(given.file), len(given.samples), seen, (), (score(TEXT, judged),))
 
@@ -54,7 +73,7 @@ def check_recordings(given: SampleSet) -> None:
 
 
 async def evaluate_audio(
-    understanding: Understanding,
+    judges: Judges,
     recognizers: Mapping[Language, Recognizer],
     given: SampleSet,
     conditions: Sequence[Condition],
@@ -65,45 +84,52 @@ async def evaluate_audio(
     What is among the training examples counts for the recogniser, which has not learned it; what
     is made of it is told apart from the score.
     """
-    known = training_sentences(understanding)
-    seen = {sample.line for sample in given.samples if normalise(sample.text) in known}
     found = []
     for condition in conditions:
         judged = [
-            await _heard(understanding, recognizers[sample.language], sample, condition,
-                         seen=sample.line in seen)
+            await _heard(judges, recognizers[sample.language], sample, condition)
             for sample in given.samples
         ]  # fmt: skip
         found.append(score(condition.name, judged))
         told(condition.name)
+    seen = [sample for sample in given.samples if judges.has_learnt(sample)]
     engines = sorted({f"{r.language}: {r.engine}" for r in recognizers.values()})
     return Evaluation(str(given.file), len(given.samples), len(seen), tuple(engines), tuple(found))
 
 
-def _classified(understanding: Understanding, sample: Sample, text: str) -> Judged:
+def _classified(
+    understanding: Understanding,
+    sample: Sample,
+    text: str,
+    language: Language | None = None,
+    alternatives: Sequence[str] = (),
+) -> Judged:
     started = time.perf_counter()
-    meaning = understanding.classify(text, sample.language)
+    meaning = understanding.classify(text, language or sample.language, alternatives)
     return Judged(sample, meaning, time.perf_counter() - started)
 
 
 async def _heard(
-    understanding: Understanding,
-    recognizer: Recognizer,
-    sample: Sample,
-    condition: Condition,
-    *,
-    seen: bool,
+    judges: Judges, recognizer: Recognizer, sample: Sample, condition: Condition
 ) -> Judged:
     assert sample.audio is not None  # noqa: S101 - a set of recordings has one in every row
     pcm = condition.apply(read_audio(sample.audio), sample.audio.name)
     utterance = recognizer.start()
-    failed, text = False, ""
+    heard = None
     started = time.perf_counter()
     try:
         await utterance.feed(pcm)
-        text = (await utterance.finish()).text
+        heard = await utterance.finish()
     except RecognitionError:
         failed = True
+    else:
+        failed = False
     seconds = time.perf_counter() - started
-    judged = _classified(understanding, sample, text) if sample.topic else Judged(sample, None)
-    return Judged(sample, judged.meaning, judged.classify_s, text, seconds, failed, seen)
+    text = heard.text if heard else ""
+    judged = Judged(sample, None)
+    if sample.topic:
+        language, others = (heard.language, heard.alternatives) if heard else (None, ())
+        judged = _classified(judges.of(sample), sample, text, language, others)
+    return Judged(
+        sample, judged.meaning, judged.classify_s, text, seconds, failed, judges.has_learnt(sample)
+    )

@@ -5,8 +5,9 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from rapidfuzz.distance import Levenshtein
+import jiwer
 
 from ivr.understanding.meaning import Meaning
 from ivr.understanding.sample_set import EMERGENCY, Sample
@@ -119,14 +120,21 @@ def error_rate(pairs: Sequence[tuple[int, int]]) -> Rate:
 
 def word_edits(said: str, heard: str) -> tuple[int, int]:
     """Words wrong, missing or too many, and words said; case and punctuation do not count."""
-    words = normalise(said).split()
-    return Levenshtein.distance(words, normalise(heard).split()), len(words)
+    return _edits(jiwer.process_words, said, heard)
 
 
 def character_edits(said: str, heard: str) -> tuple[int, int]:
     """Characters wrong, missing or too many, and characters said, spaces included."""
-    text = normalise(said)
-    return Levenshtein.distance(text, normalise(heard)), len(text)
+    return _edits(jiwer.process_characters, said, heard)
+
+
+def _edits(process: Callable[[str, str], Any], said: str, heard: str) -> tuple[int, int]:
+    reference, hypothesis = normalise(said), normalise(heard)
+    if not reference:  # nothing to count against: jiwer refuses it
+        return 0, 0
+    found = process(reference, hypothesis)
+    wrong = found.substitutions + found.deletions
+    return wrong + found.insertions, wrong + found.hits
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -57,6 +57,11 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """The speaker goes on after a pause: what was said so far was not all."""
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechEnded:
     """The sentence is over: found at `at_s`, its last sound was at `until_s` (seconds of audio)."""
 
@@ -69,7 +74,7 @@ class TooLong(SpeechEnded):
     """The sentence was cut at its greatest length."""
 
 
-Event = SpeechStarted | SpeechAudio | Paused | SpeechEnded
+Event = SpeechStarted | SpeechAudio | Paused | Resumed | SpeechEnded
 
 
 class Detector(Protocol):
@@ -189,6 +194,8 @@ class Endpointer:
         if probability >= (limit or self.settings.end_threshold):
             self._run += 1
             if limit is None or self._run >= 2:  # one loud window in a pause is a click
+                if self._paused:
+                    events.append(Resumed())
                 self._sound()
         else:
             self._run = 0

@@ -13,6 +13,7 @@ from ivr.speech.endpoint import (
     Endpointer,
     Event,
     Paused,
+    Resumed,
     SpeechAudio,
     SpeechEnded,
     SpeechStarted,
@@ -21,6 +22,7 @@ from ivr.speech.endpoint import (
 from ivr.speech.settings import EndpointSettings
 from ivr.speech.vad import WINDOW_BYTES, WINDOW_S, VoiceActivity, VoiceActivityModel
 
+BETWEEN = SpeechAudio | Paused | Resumed
 NOISES = Path("/work/shared/audio/noise")
 
 
@@ -40,7 +42,7 @@ def spell(percents: Sequence[int]) -> bytes:
 
 def kinds(events: Sequence[Event]) -> list[str]:
     """Beginnings and ends."""
-    return [type(e).__name__ for e in events if not isinstance(e, SpeechAudio | Paused)]
+    return [type(e).__name__ for e in events if not isinstance(e, BETWEEN)]
 
 
 def edges(pcm: bytes) -> tuple[float, float]:
@@ -61,7 +63,7 @@ def test_sentences_between_silences_begin_and_end_where_they_do(
             (endpointer.now_s, event)
             for frame in frames(silence(1) + one.pcm + silence(1.5))
             for event in endpointer.feed(frame)
-            if not isinstance(event, SpeechAudio | Paused)
+            if not isinstance(event, BETWEEN)
         ]
         assert kinds([e for _, e in events]) == ["SpeechStarted", "SpeechEnded"], one.name
         started = events[0][1]
@@ -199,7 +201,8 @@ def test_each_pause_is_told_once() -> None:
     assert [p.until_s for p in pauses] == [20 * WINDOW_S, 40 * WINDOW_S]
     assert endpointer.pausing
     assert endpointer.quiet_s == pytest.approx(15 * WINDOW_S)
-    endpointer.feed(spell([90] * 2))
+    (resumed,) = (e for e in endpointer.feed(spell([90] * 2)) if not isinstance(e, SpeechAudio))
+    assert resumed == Resumed()
     assert not endpointer.pausing
 
 
