@@ -13,6 +13,7 @@ from ivr import (
     cli_classify,
     cli_demo,
     cli_evaluate,
+    cli_places,
     cli_speech,
     cli_topics,
     log,
@@ -80,6 +81,7 @@ cli_demo.register(app, settings, config_path)
 cli_speech.register(app)
 cli_classify.register(app)
 cli_evaluate.register(app)
+cli_places.register(app)
 cli_cases.register(app, lambda: settings().cases.database)
 cli_topics.register(app, settings)
 

@@ -24,18 +24,14 @@ def register(app: typer.Typer, settings: Callable[[], Settings]) -> None:
     @app.command("check-config")
     def check_config() -> None:
         """Check the settings and every file they name; start nothing."""
-        from ivr.loading import (  # noqa: PLC0415 - scipy
-            load_places,
-            load_plan,
-            load_prompts,
-            require_folders,
-        )
+        from ivr.loading import load_plan, load_prompts, require_folders  # noqa: PLC0415 - scipy
+        from ivr.understanding.place import Gazetteer  # noqa: PLC0415 - simplemma
 
         values = settings()
         require_folders(values)
         plan = load_plan(values)
         load_prompts(values, plan.topics)
-        load_places(values)
+        Gazetteer.of_city(values.files.queues)
         recognizers = select_recognizers(values.speech, values.files.models)
         print(
             f"in order: {len(plan.topics.all)} topics, {len(plan.consultants)} consultants, "

@@ -49,8 +49,7 @@ def register(app: typer.Typer) -> None:
 
         try:
             understanding = Understanding.load(queues, cache)
-            csv = queues / "places.csv"
-            places = Gazetteer.load(csv) if csv.exists() else Gazetteer([])
+            places = Gazetteer.of_city(queues)
         except HotlineError as error:
             print(f"hotline: {error}", file=sys.stderr)
             raise typer.Exit(2) from error

@@ -16,7 +16,7 @@ from ivr.types import LANGUAGES, Language
 if TYPE_CHECKING:
     from ivr.evaluation.audio import Condition
     from ivr.evaluation.judging import Evaluation, Judges
-    from ivr.speech.recognizer import Recognizer
+    from ivr.speech.recognizer import Rank, Recognizer
     from ivr.understanding.sample_set import SampleSet
 
 DEADLINE_S = 900.0
@@ -149,18 +149,19 @@ def _measure(
         return evaluate_text(load(), chosen)
     check_recordings(chosen)
     spoken = {sample.language for sample in chosen.samples}
-    recognizers = _recognizers(spoken, engine, models_dir)
+    judges = load()
+    recognizers = _recognizers(spoken, engine, models_dir, judges.rank)
 
     def told(name: str) -> None:
         typer.echo(f"measured: {name}", err=True)
 
     # Not closed: the process ends now, and a worker that lets a Whisper model go meanwhile
     # aborts it.
-    return asyncio.run(evaluate_audio(load(), recognizers, chosen, found, told))
+    return asyncio.run(evaluate_audio(judges, recognizers, chosen, found, told))
 
 
 def _recognizers(
-    spoken: set[Language], engine: str, models_dir: Path
+    spoken: set[Language], engine: str, models_dir: Path, rank: "Rank"
 ) -> "dict[Language, Recognizer]":
     from pydantic import ValidationError  # noqa: PLC0415
 
@@ -173,7 +174,7 @@ def _recognizers(
     except ValidationError:
         raise HotlineError(f"--engine {engine}: one of auto, vosk, whisper") from None
     pool = RecognizerPool(1, queue_deadline_s=DEADLINE_S, deadline_s=DEADLINE_S)
-    chosen = select_recognizers(settings, models_dir, pool=pool)
+    chosen = select_recognizers(settings, models_dir, pool=pool, rank=rank)
     found = {known: r for known in LANGUAGES if known in spoken and (r := chosen[known])}
     for known in sorted(spoken - set(found)):
         raise HotlineError(f"{models_dir}: no model for {known!r}: hotline models fetch")

@@ -60,19 +60,15 @@ def load_prompts(settings: Settings, topics: Topics) -> PromptStore:
     return PromptStore.load(settings.files.prompts, [*REQUIRED_PROMPTS, *spoken])
 
 
-def load_places(settings: Settings) -> Gazetteer:
-    """Read the city's places; raises ConfigError. A city without the file has none."""
-    path = settings.files.queues / "places.csv"
-    return Gazetteer.load(path) if path.exists() else Gazetteer([])
-
-
 def load_all(settings: Settings) -> Loaded:
     """Read and train everything; takes seconds, so call it in a thread. Raises HotlineError."""
     plan = load_plan(settings)
     prompts = load_prompts(settings, plan.topics)
-    places = load_places(settings)
+    places = Gazetteer.of_city(settings.files.queues)
     understanding = Understanding.load(settings.files.queues, settings.state_dir / "cache")
-    recognizers = select_recognizers(settings.speech, settings.files.models)
+    recognizers = select_recognizers(
+        settings.speech, settings.files.models, rank=understanding.likeliest_first
+    )
     return Loaded(plan, prompts, recognizers, understanding, places, VoiceActivityModel())
 
 

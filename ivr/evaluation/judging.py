@@ -38,11 +38,17 @@ class Judges:
     ) -> None:
         """`others` by the line of the set."""
         self._one, self._others = understanding, others or {}
+        self._now = understanding
         self._learnt = training_sentences(understanding.topics)
 
     def of(self, sample: Sample) -> Understanding:
-        """Who judges this sentence."""
-        return self._others.get(sample.line, self._one)
+        """Who judges this sentence, and ranks what is heard of it until the next is asked for."""
+        self._now = self._others.get(sample.line, self._one)
+        return self._now
+
+    def rank(self, heard: Sequence[tuple[str, float]], language: Language) -> list[str]:
+        """Order what was heard of the sentence judged now; see `ivr.speech.recognizer.Rank`."""
+        return self._now.likeliest_first(heard, language)
 
     def has_learnt(self, sample: Sample) -> bool:
         """Whether the one who judges it has learnt this very sentence."""
@@ -113,6 +119,7 @@ async def _heard(
     judges: Judges, recognizer: Recognizer, sample: Sample, condition: Condition
 ) -> Judged:
     assert sample.audio is not None  # noqa: S101 - a set of recordings has one in every row
+    understanding = judges.of(sample)
     pcm = condition.apply(read_audio(sample.audio), sample.audio.name)
     utterance = recognizer.start()
     heard = None
@@ -129,7 +136,7 @@ async def _heard(
     judged = Judged(sample, None)
     if sample.topic:
         language, others = (heard.language, heard.alternatives) if heard else (None, ())
-        judged = _classified(judges.of(sample), sample, text, language, others)
+        judged = _classified(understanding, sample, text, language, others)
     return Judged(
         sample, judged.meaning, judged.classify_s, text, seconds, failed, judges.has_learnt(sample)
     )

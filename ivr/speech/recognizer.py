@@ -4,6 +4,7 @@ One `Recognizer` a language lives as long as the service; each sentence of a cal
 `Utterance`. Audio is 8 kHz, 16-bit little-endian mono PCM.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +16,7 @@ from ivr.speech.settings import SpeechSettings
 from ivr.types import Language
 
 __all__ = [
+    "Rank",
     "RecognitionError",
     "Recognizer",
     "RecognizerOverloadedError",
@@ -39,6 +41,16 @@ class Transcript:
     """0 to 1, where the engine tells."""
     alternatives: tuple[str, ...] = ()
     """What else may have been said, the likeliest first."""
+
+
+Rank = Callable[[Sequence[tuple[str, float]], Language], list[str]]
+"""Orders what may have been said, each with the engine's natural log-probability of the whole text,
+by how callers speak: the likeliest first."""
+
+
+def as_heard(heard: Sequence[tuple[str, float]], _language: Language) -> list[str]:
+    """Keep the engine's own order."""
+    return [text for text, _ in heard]
 
 
 class Utterance(Protocol):
@@ -83,7 +95,11 @@ class Recognizer(Protocol):
 
 
 def select_recognizers(
-    settings: SpeechSettings, models_dir: Path, *, pool: RecognizerPool | None = None
+    settings: SpeechSettings,
+    models_dir: Path,
+    *,
+    pool: RecognizerPool | None = None,
+    rank: Rank = as_heard,
 ) -> dict[Language, Recognizer | None]:
     """Load the engine of each language: None where only the keypad serves.
 
@@ -107,7 +123,7 @@ def select_recognizers(
         if engine == "vosk":
             if folder not in vosk:
                 vosk[folder] = VoskModel(folder)
-            chosen[language] = VoskRecognizer(vosk[folder], language, pool)
+            chosen[language] = VoskRecognizer(vosk[folder], language, pool, rank)
         elif engine == "whisper":
             whisper = whisper or WhisperEngine(
                 folder,
@@ -115,7 +131,7 @@ def select_recognizers(
                 workers=settings.workers,
                 beam=settings.whisper_beam,
             )
-            chosen[language] = WhisperRecognizer(whisper, language, pool)
+            chosen[language] = WhisperRecognizer(whisper, language, pool, rank)
         else:
             chosen[language] = None
     return chosen

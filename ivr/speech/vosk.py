@@ -6,6 +6,7 @@ with what has come meanwhile, one piece after the other.
 
 import asyncio
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,13 @@ import vosk
 from ivr.errors import HotlineError
 from ivr.speech.level import gain_to_target
 from ivr.speech.pool import RecognitionError, RecognizerPool
-from ivr.speech.recognizer import Transcript
+from ivr.speech.recognizer import Rank, Transcript, as_heard
 from ivr.types import Language
 
 RATE = 8000
 PIECE = 3200
 """Bytes (0.2 s) that are worth a trip to a worker thread."""
+ALTERNATIVES = 5
 MAX_BYTES = 600 * RATE * 2
 
 vosk.SetLogLevel(-1)
@@ -41,7 +43,7 @@ class VoskModel:
     def recognizer(self) -> Any:
         """Start a sentence at 8 kHz (the model's front end upsamples)."""
         kaldi = vosk.KaldiRecognizer(self.model, RATE)
-        kaldi.SetWords(True)
+        kaldi.SetMaxAlternatives(ALTERNATIVES)
         return kaldi
 
 
@@ -51,17 +53,19 @@ class VoskRecognizer:
     engine = "vosk"
     streaming = True
 
-    def __init__(self, model: VoskModel, language: Language, pool: RecognizerPool):
+    def __init__(
+        self, model: VoskModel, language: Language, pool: RecognizerPool, rank: Rank = as_heard
+    ):
         self.language: Language = language
         self._model: VoskModel | None = model
-        self._pool = pool
+        self._pool, self._rank = pool, rank
         pool.retain()
 
     def start(self) -> "VoskUtterance":
         """Begin a sentence. Raises RecognitionError once closed."""
         if self._model is None:
             raise RecognitionError("the recogniser is closed")
-        return VoskUtterance(self._model, self.language, self._pool)
+        return VoskUtterance(self._model, self.language, self._pool, self._rank)
 
     def close(self) -> None:
         """Let the model go; sentences under way keep it until they end."""
@@ -73,8 +77,8 @@ class VoskRecognizer:
 class VoskUtterance:
     """One sentence; see `ivr.speech.recognizer.Utterance`."""
 
-    def __init__(self, model: VoskModel, language: Language, pool: RecognizerPool):
-        self._model, self._language, self._pool = model, language, pool
+    def __init__(self, model: VoskModel, language: Language, pool: RecognizerPool, rank: Rank):
+        self._model, self._language, self._pool, self._rank = model, language, pool, rank
         self._kaldi: Any = None
         self._gain = 1.0
         """Found from the first piece: a level that changed in mid sentence would disturb more."""
@@ -83,6 +87,8 @@ class VoskUtterance:
         self._task: asyncio.Task[None] | None = None
         self._failure: RecognitionError | None = None
         self._texts: list[str] = []
+        self._others: list[str] = []
+        """What else it may have been; told only where it was one stretch of speech."""
         self._confidences: list[float] = []
         self._partial = ""
         self._told = ""
@@ -129,6 +135,7 @@ class VoskUtterance:
             "vosk",
             time.perf_counter() - began,
             sum(self._confidences) / len(self._confidences) if self._confidences else None,
+            tuple(self._others) if len(self._texts) == 1 else (),
         )
 
     async def cancel(self) -> None:
@@ -166,11 +173,20 @@ class VoskUtterance:
             self._keep(self._kaldi.FinalResult())
 
     def _keep(self, result: str) -> None:
-        found = json.loads(result)
         self._partial = ""
-        if text := _plain(found.get("text", "")):
-            self._texts.append(text)
-            self._confidences += [float(word["conf"]) for word in found.get("result", ())]
+        heard = [
+            (text, float(found["confidence"]))
+            for found in json.loads(result).get("alternatives", ())
+            if (text := _plain(found.get("text", "")))
+        ]
+        if not heard:
+            return
+        first, *self._others = self._rank(heard, self._language)
+        self._texts.append(first)
+        # Kaldi's scores are natural logarithms but for a constant: shares among what was heard.
+        best = max(score for _, score in heard)
+        shares = [math.exp(score - best) for _, score in heard]
+        self._confidences.append(max(shares) / sum(shares))
 
     def _text(self) -> str:
         return " ".join([*self._texts, *([self._partial] if self._partial else [])])

@@ -3,8 +3,8 @@
 import time
 
 from ivr.speech.pool import RecognitionError, RecognizerPool
-from ivr.speech.recognizer import Transcript
-from ivr.speech.whisper_engine import RATE, WhisperEngine
+from ivr.speech.recognizer import Rank, Transcript, as_heard
+from ivr.speech.whisper_engine import RATE, Heard, WhisperEngine
 from ivr.types import Language
 
 MAX_BYTES = 600 * RATE * 2
@@ -16,17 +16,23 @@ class WhisperRecognizer:
     engine = "whisper"
     streaming = False
 
-    def __init__(self, engine: WhisperEngine, language: Language, pool: RecognizerPool):
+    def __init__(
+        self,
+        engine: WhisperEngine,
+        language: Language,
+        pool: RecognizerPool,
+        rank: Rank = as_heard,
+    ):
         self.language: Language = language
         self._engine: WhisperEngine | None = engine
-        self._pool = pool
+        self._pool, self._rank = pool, rank
         pool.retain()
 
     def start(self) -> "WhisperUtterance":
         """Begin a sentence. Raises RecognitionError once closed."""
         if self._engine is None:
             raise RecognitionError("the recogniser is closed")
-        return WhisperUtterance(self._engine, self.language, self._pool)
+        return WhisperUtterance(self._engine, self.language, self._pool, self._rank)
 
     def close(self) -> None:
         """Let the model go; sentences under way keep it until they end."""
@@ -38,8 +44,8 @@ class WhisperRecognizer:
 class WhisperUtterance:
     """One sentence, kept until its end; see `ivr.speech.recognizer.Utterance`."""
 
-    def __init__(self, engine: WhisperEngine, language: Language, pool: RecognizerPool):
-        self._engine, self._language, self._pool = engine, language, pool
+    def __init__(self, engine: WhisperEngine, language: Language, pool: RecognizerPool, rank: Rank):
+        self._engine, self._language, self._pool, self._rank = engine, language, pool, rank
         self._pcm = bytearray()
         self._over = False
 
@@ -69,9 +75,14 @@ class WhisperUtterance:
 
     async def _recognise(self, pcm: bytes) -> Transcript:
         began = time.perf_counter()
-        heard = await self._pool.run(lambda: self._engine.transcribe(pcm, self._language))
+        heard, texts = await self._pool.run(lambda: self._hear(pcm))
         seconds = time.perf_counter() - began
-        first, *others = heard.texts or ("",)
+        first, *others = texts or ("",)
         return Transcript(
             first, heard.language, "whisper", seconds, heard.confidence, tuple(others)
         )
+
+    def _hear(self, pcm: bytes) -> tuple[Heard, list[str]]:
+        """In a worker thread."""
+        heard = self._engine.transcribe(pcm, self._language)
+        return heard, self._rank(heard.texts, heard.language)

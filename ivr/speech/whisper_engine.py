@@ -56,11 +56,12 @@ LOOP = re.compile(r"(\b.{1,60}?)(?:[\s,.;!?…-]+\1(?=\W|$)){3,}", re.IGNORECASE
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What the model made of audio; `texts` are the likeliest first, none when nobody spoke."""
+    """What the model made of audio: nothing when nobody spoke."""
 
     language: Language
     """The language asked for, or another that was clearly spoken."""
-    texts: tuple[str, ...] = ()
+    texts: tuple[tuple[str, float], ...] = ()
+    """Different texts, each with the natural logarithm of its probability; the likeliest first."""
     confidence: float | None = None
     """Mean probability of a token of the first text, 0 to 1."""
 
@@ -140,11 +141,13 @@ class WhisperEngine:
         )
         if result.no_speech_prob > NO_SPEECH and result.scores[0] < LOW_LOGPROB:
             return Heard(language)
-        texts = (without_inventions(tokenizer.decode(ids)) for ids in result.sequences_ids)
-        different = tuple(dict.fromkeys(text for text in texts if text))
-        if not different:
+        texts: dict[str, float] = {}
+        for ids, mean in zip(result.sequences_ids, result.scores, strict=True):
+            if text := without_inventions(tokenizer.decode(ids)):
+                texts.setdefault(text, mean * len(ids))  # CTranslate2's score is the mean
+        if not texts:
             return Heard(language)
-        return Heard(language, different, float(np.exp(result.scores[0])))
+        return Heard(language, tuple(texts.items()), float(np.exp(result.scores[0])))
 
     def _spoken(self, encoded: Any, asked: Language) -> Language:
         shares = dict.fromkeys(LANGUAGES, 0.0)
@@ -162,7 +165,9 @@ def _joined(language: Language, pieces: list[Heard]) -> Heard:
     if not heard:
         return Heard(language)
     confidence = float(np.mean([piece.confidence or 0.0 for piece in heard]))
-    return Heard(heard[0].language, (" ".join(piece.texts[0] for piece in heard),), confidence)
+    firsts = [piece.texts[0] for piece in heard]
+    whole = " ".join(text for text, _ in firsts), sum(log for _, log in firsts)
+    return Heard(heard[0].language, (whole,), confidence)
 
 
 def worth_hearing(samples: npt.NDArray[np.float32]) -> bool:

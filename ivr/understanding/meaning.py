@@ -18,6 +18,7 @@ from ivr.understanding import (
     embedding,
     emergency,
     features,
+    language_model,
     material,
     openings,
     text,
@@ -48,6 +49,7 @@ _LEARNING = (
     embedding,
     emergency,
     features,
+    language_model,
     material,
     openings,
     text,
@@ -106,6 +108,10 @@ class Understanding:
     def topics(self) -> Topics:
         """The topics this understanding knows."""
         return self._guesser.topics
+
+    def likeliest_first(self, heard: Sequence[tuple[str, float]], language: Language) -> list[str]:
+        """Order what a recogniser may have heard by how callers speak; see `Rank`."""
+        return self._trained.speech[language].likeliest_first(heard)
 
     def certain_danger(self, partial: str, language: Language) -> bool:
         """Whether a beginning is enough for 112 already. Fast where no list has a sign."""

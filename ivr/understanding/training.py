@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ivr.types import Language
+from ivr.types import LANGUAGES, Language
 from ivr.understanding.alarm_model import DangerScale
 from ivr.understanding.catalogue import Example, Topics
 from ivr.understanding.ears import Ears, Judgement, labels_of
 from ivr.understanding.emergency import EmergencyDetector
+from ivr.understanding.language_model import LanguageModel
 from ivr.understanding.material import FOLDS, Indices, Material, View
 from ivr.understanding.topics import Calibration, calibrate
 
@@ -26,6 +27,7 @@ class Trained:
     ears: Ears
     danger: DangerScale
     calibration: Calibration
+    speech: dict[Language, LanguageModel]
 
     def judge(self, texts: Sequence[str], language: Language) -> Judgement:
         """Judge the ways a sentence may have been heard, the likeliest first; a row each."""
@@ -66,4 +68,8 @@ def train(
         ears,
         DangerScale.fit(topics.ids, judged, evidence, [e.kind for e in left_out]),
         calibrate(judged.topics, labels[order]),
+        {
+            language: LanguageModel(e.text for e in material.examples if e.language == language)
+            for language in LANGUAGES
+        },
     )
