@@ -19,7 +19,8 @@ REQUIRED_PROMPTS = (
     *GREETING, "how-can-we-help", "no-input", "no-match", "say-it-again", "menu",
     "confirm-emergency", "transfer-emergency", "emergency-failed", "emergency-retry",
     "connecting-topic", "all-busy", "thank-you", "degraded", "choice-one", "press-one",
-    "press-two", "language-changed", "switching-to-keypad",
+    "press-two", "language-changed", "switching-to-keypad", "speak-up",
+    "crisis-line",
 )  # fmt: skip
 
 

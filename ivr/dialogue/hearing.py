@@ -24,6 +24,7 @@ from ivr.speech.endpoint import (
     SpeechStarted,
     TooLong,
 )
+from ivr.speech.level import level_dbfs
 from ivr.speech.pool import RecognitionError
 from ivr.speech.recognizer import Recognizer, Transcript, Utterance
 from ivr.understanding.turn import turn_of
@@ -31,6 +32,8 @@ from ivr.understanding.turn import turn_of
 DRAFT_EVERY_S = 3.0
 """Who speaks so long without a pause is listened to in between, if a recogniser is idle."""
 BYTES_PER_S = 16_000
+FAINT_DBFS = -42.0
+"""Level of speech, dB of full scale, below which who was not understood may be too far away."""
 NO_AUDIO_S = 0.1
 """Silence counted where a telephone sent nothing for that long (silence suppression)."""
 
@@ -42,6 +45,7 @@ class Heard:
     transcript: Transcript
     early: bool
     after_s: float
+    faint: bool = False
 
 
 @dataclass(slots=True)
@@ -73,6 +77,7 @@ class Hearing:
         self._partial: str | None = None
         self._since_draft_s = 0.0
         self._last_sound = 0.0
+        self._loudest_dbfs = -120.0
         endpointer.reset()
 
     @property
@@ -119,6 +124,7 @@ class Hearing:
     async def _feed(self, audio: bytes) -> None:
         assert self._utterance is not None  # noqa: S101 - for the type checker
         self._partial = await self._utterance.feed(audio)
+        self._loudest_dbfs = max(self._loudest_dbfs, level_dbfs(audio))
         self._since_draft_s += len(audio) / BYTES_PER_S
         if self._since_draft_s >= DRAFT_EVERY_S and not self._endpointer.pausing:
             self._start_draft(0)
@@ -177,7 +183,8 @@ class Hearing:
         return await utterance.finish()
 
     def _heard(self, transcript: Transcript) -> Heard:
-        return Heard(transcript, False, time.monotonic() - self._last_sound)
+        faint = self._loudest_dbfs < FAINT_DBFS
+        return Heard(transcript, False, time.monotonic() - self._last_sound, faint)
 
     async def close(self) -> None:
         """Leave no recognition and no task behind."""

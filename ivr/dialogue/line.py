@@ -34,12 +34,13 @@ class Key:
 class Sentence:
     """What the caller said; `early` when it was clear before the sentence ended.
 
-    `after_s`: seconds from the caller's last sound to this answer.
+    `after_s`: seconds from the caller's last sound to this answer; `faint`: hardly to be heard.
     """
 
     transcript: Transcript
     early: bool = False
     after_s: float = 0.0
+    faint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class Line:
                 except RecognitionError as error:
                     return Unheard(str(error))
                 if heard is not None:
-                    return Sentence(heard.transcript, heard.early, heard.after_s)
+                    return Sentence(heard.transcript, heard.early, heard.after_s, heard.faint)
             if said.done and deadline is None:
                 deadline = loop.time() + wait_s
             quiet = deadline is not None and loop.time() >= deadline

@@ -70,6 +70,9 @@ class Conversation:
                         return outcome
                     unclear += 1
                     question = ("no-match", "say-it-again")
+                case Sentence(faint=True):
+                    unclear += 1
+                    question = ("speak-up", "how-can-we-help")
                 case Sentence():  # a noise
                     unclear += 1
                     question = ("no-match", "say-it-again")

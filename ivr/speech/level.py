@@ -15,6 +15,19 @@ LOUDER = 0.5
 Samples = npt.NDArray[np.float32]
 
 
+def samples_of(pcm: bytes) -> Samples:
+    """Return 16-bit little-endian PCM as numbers from -1 to 1; half a sample at the end is lost."""
+    return np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2").astype(np.float32) / np.float32(32768)
+
+
+def level_dbfs(pcm: bytes) -> float:
+    """Return the RMS level of PCM, dB of full scale; -120 of nothing."""
+    samples = samples_of(pcm)
+    if not len(samples):
+        return -120.0
+    return float(10 * np.log10(float(np.mean(np.square(samples))) + 1e-12))
+
+
 def speech_dbfs(samples: Samples) -> float:
     """Return the level of the louder frames of audio (8 kHz, -1 to 1), dB of full scale."""
     whole = samples[: len(samples) // FRAME * FRAME]

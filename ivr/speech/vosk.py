@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import vosk
 
 from ivr.errors import HotlineError
-from ivr.speech.level import gain_to_target
+from ivr.speech.level import gain_to_target, samples_of
 from ivr.speech.pool import RecognitionError, RecognizerPool
 from ivr.speech.recognizer import Rank, Transcript, as_heard
 from ivr.types import Language
@@ -163,7 +162,7 @@ class VoskUtterance:
         """In a worker thread, one at a time for a sentence."""
         if self._kaldi is None:
             self._kaldi = self._model.recognizer()
-            self._gain = gain_to_target(_samples(pcm))
+            self._gain = gain_to_target(samples_of(pcm))
         pcm = _louder(pcm, self._gain)
         if pcm and self._kaldi.AcceptWaveform(pcm):
             self._keep(self._kaldi.Result())
@@ -192,12 +191,8 @@ class VoskUtterance:
         return " ".join([*self._texts, *([self._partial] if self._partial else [])])
 
 
-def _samples(pcm: bytes) -> npt.NDArray[np.float32]:
-    return np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2").astype(np.float32) / np.float32(32768)
-
-
 def _louder(pcm: bytes, gain: float) -> bytes:
-    louder: bytes = np.clip(_samples(pcm) * (32768 * gain), -32768, 32767).astype("<i2").tobytes()
+    louder: bytes = np.clip(samples_of(pcm) * (32768 * gain), -32768, 32767).astype("<i2").tobytes()
     return louder
 
 

@@ -22,7 +22,7 @@ from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
 
 from ivr.errors import HotlineError
-from ivr.speech.level import levelled
+from ivr.speech.level import levelled, samples_of
 from ivr.types import LANGUAGES, Language
 
 RATE = 8000
@@ -106,8 +106,7 @@ class WhisperEngine:
 
         Blocks; for a worker thread.
         """
-        whole = np.frombuffer(pcm[: len(pcm) // 2 * 2], dtype="<i2")
-        samples = whole.astype(np.float32) / np.float32(32768)
+        samples = samples_of(pcm)
         if not worth_hearing(samples):
             return Heard(language)
         size = round((WINDOW_S - MARGIN_S) * RATE)

@@ -111,9 +111,9 @@ async def fallback_has(site: Site, callers: int, within: float) -> float:
     return await until(there, f"{callers} callers in the fallback queue", within)
 
 
-def times_said(heard: bytes, prompt: str) -> list[float]:
+def times_said(heard: bytes, prompt: str, language: str = "pl") -> list[float]:
     """Where (seconds) a prompt is heard, by its beginning."""
-    said = read_audio(ROOT / "prompts" / "pl" / f"{prompt}.wav")[: int(SHORT_S * 2 * RATE)]
+    said = read_audio(ROOT / "prompts" / language / f"{prompt}.wav")[: int(SHORT_S * 2 * RATE)]
     b = np.frombuffer(said, dtype="<i2").astype(float)
     a = np.frombuffer(heard[: len(heard) // 2 * 2], dtype="<i2").astype(float)
     if len(a) < len(b):

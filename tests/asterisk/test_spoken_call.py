@@ -7,7 +7,8 @@ import numpy as np
 
 from ivr.speech.audiofile import read_audio
 from ivr.telephone import Telephone
-from tests.asterisk.site import AUDIO, HOTLINE, Site, late
+from tests.asterisk.people import times_said
+from tests.asterisk.site import AUDIO, HOTLINE, ROOT, Site, late, until
 
 STEPS = (
     "opened", "answered", "heard", "understood", "queued", "offered", "talking", "talk_ended",
@@ -71,3 +72,22 @@ async def test_a_spoken_call_reaches_the_right_consultant(site: Site) -> None:
 
 async def test_asterisk_starts_without_an_error_or_warning(site: Site) -> None:
     assert site.warnings_at_start == []
+
+
+async def test_the_language_a_caller_speaks_is_noticed_and_spoken_from_then_on(site: Site) -> None:
+    words = late(site.folder / "audio", ROOT / "prompts" / "uk" / "all-busy.wav")
+    async with site.caller(words) as caller:
+        await caller.dial(HOTLINE)
+        case = await site.step(caller, "language_changed")
+        changed = [e for e in await site.store.events(case.uuid) if e.kind == "language_changed"]
+        assert changed[0].data["language"] == "uk"
+
+        async def told() -> bool:
+            return bool(times_said(caller.heard_pcm(), "language-changed", "uk"))
+
+        await until(told, "the caller is told in Ukrainian", 15, every=0.5)
+        await caller.hangup()
+        case = await site.closed_case(caller)
+    assert case.language == "uk"
+    heard = [e for e in await site.store.events(case.uuid) if e.kind == "heard"]
+    assert re.search(r"[\u0400-\u04ff]", heard[0].data["transcript"])

@@ -252,3 +252,11 @@ async def test_a_closed_hearing_leaves_nothing(recwarn: Sequence[object]) -> Non
         await caller.sound(PAUSE, 3)
     assert len(asyncio.all_tasks()) == 1
     assert recognizer.cancelled == 1
+
+
+@pytest.mark.parametrize(("level", "faint"), [(SPEECH, True), (9000, False)])
+async def test_who_is_hardly_to_be_heard_is_told_apart(level: int, faint: bool) -> None:
+    async with listening(Scripted("")) as caller:
+        await caller.sound(level, 1)
+        heard, _ = await caller.until_heard()
+    assert heard.faint == faint
