@@ -1,5 +1,6 @@
 """The conversation, top to bottom as a caller lives it. It ends in an `Outcome`."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -117,7 +118,7 @@ class Conversation:
             case Key(key):
                 confirmed = key not in ("2", "#")
             case Sentence(transcript=transcript):
-                meaning = self._meaning(transcript)
+                meaning = await self._meaning(transcript)
                 said = parse_yes_no(transcript.text, transcript.language)
                 confirmed = meaning.emergency == "yes" or said is not False
                 await self._record(EventKind.HEARD, transcript=transcript.text, answer=said)
@@ -172,11 +173,14 @@ class Conversation:
         self._line.language = language
         await self._record(EventKind.LANGUAGE_CHANGED, language=language)
 
-    def _meaning(self, heard: Transcript) -> Meaning:
-        return self._understanding.classify(heard.text, heard.language, heard.alternatives)
+    async def _meaning(self, heard: Transcript) -> Meaning:
+        """Understand in a thread: it takes 20 ms, in which other callers' audio must flow."""
+        return await asyncio.to_thread(
+            self._understanding.classify, heard.text, heard.language, heard.alternatives
+        )
 
     async def _understand(self, heard: Transcript) -> Meaning:
-        meaning = self._meaning(heard)
+        meaning = await self._meaning(heard)
         await self._record(
             EventKind.UNDERSTOOD,
             topic=meaning.topic,

@@ -33,6 +33,7 @@ _BATCH = 32
 
 Vectors = npt.NDArray[np.float32]
 _one_at_a_time = threading.Lock()
+_thread = threading.local()
 log = structlog.get_logger(__name__)
 
 
@@ -85,6 +86,11 @@ def _shortened(normalised: str) -> str:
 
 @lru_cache(maxsize=1024)  # callers repeat themselves; 2 MB at most
 def _vector(words: str) -> npt.NDArray[np.float32]:
+    if not getattr(_thread, "limited", False):
+        # More threads of the model wait for each other, and for those of the recogniser, in busy
+        # loops: measured up to 1.7 s a sentence instead of 15 ms.
+        threadpool_limits(1, user_api="openmp")
+        _thread.limited = True
     with _one_at_a_time:  # its buffers belong to the model
         vector: npt.NDArray[np.float32] = _model().query(words)
     vector.flags.writeable = False

@@ -14,7 +14,7 @@ from ivr.types import Language
 from ivr.understanding import embedding
 from ivr.understanding.catalogue import Example, Topics
 from ivr.understanding.features import Counts, Features
-from ivr.understanding.openings import as_called, surroundings
+from ivr.understanding.openings import as_called, as_heard, surroundings
 
 FOLDS = 3
 SENSES = 4500
@@ -77,7 +77,7 @@ class Material:
             self._vectors[np.concatenate([self.sensed[::2], self.sensed[1::2]])] = found
 
     def _count(self) -> Counts:
-        """Count all examples as they stand, then as called: with what is said around added.
+        """Count all examples as they stand, then as called: misheard, what is said around added.
 
         The letters are counted word by word, so that sums are exact; pairs of lemmas across the
         border are left out.
@@ -87,7 +87,9 @@ class Material:
             {(w, e.language) for e, words in zip(self.examples, around, strict=True) for w in words}
         )
         size = len(self.examples)
-        whole = self._features.learn([(e.text, e.language) for e in self.examples] + said)
+        plain = [(e.text, e.language) for e in self.examples]
+        heard = [(e.text, e.language) for e in as_heard(self.examples)]
+        whole = self._features.learn([*plain, *heard, *said])
         number = {sentence: i for i, sentence in enumerate(said)}
         rows = [i for i, words in enumerate(around) for _ in words]
         columns = [
@@ -97,12 +99,12 @@ class Material:
         ]
         ones = np.ones(len(rows), dtype=np.float32)
         spoken = csr_matrix((ones, (rows, columns)), shape=(size, len(said)))
-        first, rest = np.arange(size), np.arange(size, size + len(said))
-        own, added = whole.part(first), whole.part(rest)
+        order = np.arange(2 * size + len(said))
+        own, misheard, added = (whole.part(part) for part in np.split(order, [size, 2 * size]))
         return Counts(
-            vstack([own.letters, own.letters + spoken @ added.letters], format="csr"),
-            vstack([own.lemmas, own.lemmas + spoken @ added.lemmas], format="csr"),
-            vstack([own.keywords, own.keywords], format="csr"),
+            vstack([own.letters, misheard.letters + spoken @ added.letters], format="csr"),
+            vstack([own.lemmas, misheard.lemmas + spoken @ added.lemmas], format="csr"),
+            vstack([own.keywords, misheard.keywords], format="csr"),
         )
 
     def folds(self) -> Iterator[tuple[Indices, Indices]]:

@@ -1,7 +1,8 @@
 """Sentences as whole calls begin: with a greeting, hesitation or where the caller lives.
 
-Examples are written short; callers are not short. So the models learn every example twice: as it
-stands and with an opening before it and perhaps words after it, which mean nothing in any topic.
+Examples are written short; callers are not short, and are misheard. So the models learn every
+example twice: as it stands, and misheard with an opening before it and perhaps words after it,
+which mean nothing in any topic.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from random import Random
 
 from ivr.types import Language
 from ivr.understanding.catalogue import Example
+from ivr.understanding.mishearing import misheard
 
 _SEED = 19115
 _OPENINGS: dict[Language, tuple[str, ...]] = {
@@ -65,8 +67,14 @@ def surroundings(examples: Sequence[Example]) -> list[Surroundings]:
 
 
 def as_called(examples: Sequence[Example]) -> list[Example]:
-    """Return each example within its surroundings."""
+    """Return each example misheard, within its surroundings."""
     return [
         replace(example, text=" ".join([*around.before, example.text, *around.after]))
-        for example, around in zip(examples, surroundings(examples), strict=True)
+        for example, around in zip(as_heard(examples), surroundings(examples), strict=True)
     ]
+
+
+def as_heard(examples: Sequence[Example]) -> list[Example]:
+    """Return each example as it may be misheard. Deterministic."""
+    random = Random(_SEED)  # noqa: S311 - variety, no secret
+    return [replace(e, text=misheard(e.text, e.language, random)) for e in examples]
