@@ -60,7 +60,7 @@ def spoken(sample: Sample, *, paused: bool) -> Spoken:
     pcm = read_audio(sample.audio)
     if paused:
         pcm = with_pause(pcm)
-    silence = bytes(16_000)
+    silence = bytes(8_000)
     samples = np.frombuffer(pcm, "<i2").astype(float)
     power = np.mean(samples[: len(samples) // 160 * 160].reshape(-1, 160) ** 2, axis=1)
     last = int(np.flatnonzero(power >= power.max() / 1000)[-1]) + 1

@@ -29,7 +29,7 @@ class EndpointSettings(BaseModel):
     """Silence that is a pause: worth a look at what was said so far."""
     end_silence_s: float = Field(0.7, ge=0.2, le=3)
     """Silence after which a sentence is over of which nothing is known yet."""
-    complete_silence_s: float = Field(0.4, ge=0.2, le=3)
+    complete_silence_s: float = Field(0.6, ge=0.2, le=3)
     """The same after a sentence that seems complete."""
     short_silence_s: float = Field(0.8, ge=0.2, le=3)
     """The same after a few words, which may be only the beginning."""
