@@ -69,6 +69,7 @@ def evaluate(
     from ivr.understanding.emergency import EmergencyDetector  # noqa: PLC0415
     from ivr.understanding.meaning import (  # noqa: PLC0415
         EMERGENCIES_FILE,
+        SENSES,
         TOPICS_FILE,
         Understanding,
     )
@@ -90,7 +91,8 @@ def evaluate(
         from ivr.evaluation.crossvalidation import without_what_is_tested  # noqa: PLC0415
 
         detector = EmergencyDetector.load(queues / EMERGENCIES_FILE)
-        others = without_what_is_tested(topics, detector, chosen.samples, folds)
+        kept = cache / f"folds-{SENSES}"
+        others = without_what_is_tested(topics, detector, chosen.samples, folds, kept)
         return Judges(understanding, others)
 
     measured = _measure(chosen, found, judges, engine, models_dir)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from rapidfuzz import fuzz, process
@@ -52,7 +53,11 @@ def judge(understanding: Understanding, example: Example) -> Meaning:
 
 
 def without_what_is_tested(
-    topics: Topics, detector: EmergencyDetector, samples: Sequence[Sample], folds: int
+    topics: Topics,
+    detector: EmergencyDetector,
+    samples: Sequence[Sample],
+    folds: int,
+    kept: Path | None = None,
 ) -> dict[int, Understanding]:
     """Return for each sample's line an understanding that learnt nothing like its sentence.
 
@@ -67,7 +72,7 @@ def without_what_is_tested(
     for _, tested in splits.split(labels, labels, groups):
         alike = _alike([texts[i] for i in tested], [e.text for e in examples])
         known = np.flatnonzero(np.asarray(alike.sum(axis=0)).ravel() == 0)
-        learnt = train(topics, detector, [examples[i] for i in known])
+        learnt = train(topics, detector, [examples[i] for i in known], kept)
         understanding = Understanding(topics, detector, learnt)
         found |= {samples[i].line: understanding for i in tested}
     return found

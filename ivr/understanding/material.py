@@ -1,8 +1,8 @@
 """What the trained models look at: letters, lemmas and keywords of a sentence, and its sense."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,6 @@ from ivr.understanding.features import Counts, Features
 from ivr.understanding.openings import as_called, as_heard, surroundings
 
 FOLDS = 3
-SENSES = 4500
-"""So many examples' sense is learnt, spread over topics, languages and kinds: finding it takes ten
-times longer than counting letters, and the last thousands change little."""
 _SENSE_WEIGHT = 0.03
 _SEED = 19115
 Indices = npt.NDArray[np.int_]
@@ -43,38 +40,33 @@ class View:
         return self.joined(words, None if sense is None else np.repeat(sense, len(texts), axis=0))
 
     def joined(self, words: csr_matrix, vectors: embedding.Vectors | None) -> csr_matrix:
-        """Return rows of words with the sense beside them, zeros where it is not known (NaN)."""
+        """Return rows of words with the sense beside them."""
         if self.scaler is None:
             return words
         size = embedding.DIMENSIONS
         if vectors is None:
             return hstack([words, csr_matrix((words.shape[0], size))], format="csr")
-        sense = np.nan_to_num(_SENSE_WEIGHT * self.scaler.transform(vectors), nan=0.0)
+        sense = _SENSE_WEIGHT * self.scaler.transform(vectors)
         return hstack([words, csr_matrix(sense.astype(np.float32))], format="csr", dtype=np.float32)
 
 
 class Material:
     """All examples made ready to learn from, once for every model and every fold.
 
-    The words of each example are learnt twice, as it stands and as called (`openings`). Of those
-    whose sense is learnt, every second one is as called.
+    The words of each example are learnt twice, as it stands and as called (`openings`); its sense,
+    which takes ten times longer to find, once: of every second example as called.
     """
 
-    def __init__(self, topics: Topics, examples: Sequence[Example], senses: int = SENSES) -> None:
+    def __init__(
+        self, topics: Topics, examples: Sequence[Example], kept: Path | None = None
+    ) -> None:
+        """`kept`: see `embedding.vectors`."""
         self.examples = examples
         self._features = Features(topics.all)
         self._counts = self._count()
-        self.sensed = spread(examples, senses)
-        """Indices of the examples whose sense is known."""
-        plain, called = [examples[i] for i in self.sensed[::2]], as_called(examples)
-        odd = [called[i] for i in self.sensed[1::2]]
-        found = embedding.vectors([e.text for e in (*plain, *odd)])
-        self._vectors: embedding.Vectors | None = None
-        if found is None:
-            self.sensed = np.arange(len(examples))
-        else:
-            self._vectors = np.full((len(examples), embedding.DIMENSIONS), np.nan, np.float32)
-            self._vectors[np.concatenate([self.sensed[::2], self.sensed[1::2]])] = found
+        called = as_called(examples)
+        either = [(called if i % 2 else examples)[i].text for i in range(len(examples))]
+        self._vectors = embedding.vectors(either, kept)
 
     def _count(self) -> Counts:
         """Count all examples as they stand, then as called: misheard, what is said around added.
@@ -121,7 +113,7 @@ class Material:
         counts = self._counts.part(np.concatenate([indices, indices + len(self.examples)]))
         features = self._features.weighed_by(counts)
         vectors = self._sense(indices)
-        scaler = None if vectors is None else StandardScaler().fit(vectors)  # knows NaN
+        scaler = None if vectors is None else StandardScaler().fit(vectors)
         view = View(features, scaler)
         twice = None if vectors is None else np.concatenate([vectors, vectors])
         return view, view.joined(features.rows(counts), twice)
@@ -133,17 +125,3 @@ class Material:
 
     def _sense(self, indices: Indices) -> embedding.Vectors | None:
         return None if self._vectors is None else self._vectors[indices]
-
-
-def spread(examples: Sequence[Example], wanted: int) -> Indices:
-    """Choose examples evenly from every topic, language and kind; in order of the file."""
-    if wanted >= len(examples):
-        return np.arange(len(examples))
-    groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-    for i, e in enumerate(examples):
-        groups[e.topic, e.language, e.kind].append(i)
-    chosen: list[int] = []
-    for group in groups.values():
-        size = max(1, round(len(group) * wanted / len(examples)))
-        chosen += [group[int(k * len(group) / size)] for k in range(min(size, len(group)))]
-    return np.array(sorted(chosen))

@@ -59,6 +59,8 @@ _LEARNING = (
     training,
 )
 """The code whose change makes what was learnt void."""
+SENSES = "senses.npz"
+"""In the cache folder: the sense of every example."""
 TOPICS_FILE, EMERGENCIES_FILE = "topics.yaml", "emergencies.yaml"
 
 
@@ -95,7 +97,8 @@ class Understanding:
         """Read a folder's topics.yaml and emergencies.yaml, and train or take what was kept.
 
         `cache_dir` must be inside the hotline's own state folder; None keeps nothing. Training
-        takes up to a minute. Raises ConfigError for files that cannot be used.
+        takes up to a minute, the very first time some more. Raises ConfigError for files that
+        cannot be used.
         """
         known = load_topics(queues_dir / TOPICS_FILE)
         emergencies = queues_dir / EMERGENCIES_FILE
@@ -103,7 +106,13 @@ class Understanding:
         if cache_dir is None:
             return cls(known, detector, train(known, detector))
         key = _cache_key(known, emergencies)
-        trained = cached(cache_dir, "understanding", key, Trained, lambda: train(known, detector))
+        trained = cached(
+            cache_dir,
+            "understanding",
+            key,
+            Trained,
+            lambda: train(known, detector, kept=cache_dir / SENSES),
+        )
         return cls(known, detector, trained)
 
     @property

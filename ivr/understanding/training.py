@@ -1,11 +1,14 @@
 """Trains the models of danger and of the topic from examples: under a minute on two cores.
 
+The very first time takes longer: the sense of every example has to be found once.
+
 What is left out of each fold tells how honest the models are, and from where on they are acted on.
 """
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -35,10 +38,16 @@ class Trained:
 
 
 def train(
-    topics: Topics, detector: EmergencyDetector, examples: Sequence[Example] | None = None
+    topics: Topics,
+    detector: EmergencyDetector,
+    examples: Sequence[Example] | None = None,
+    kept: Path | None = None,
 ) -> Trained:
-    """Learn from the topics' own examples, or from those given. Deterministic."""
-    material = Material(topics, topics.examples() if examples is None else examples)
+    """Learn from the topics' own examples, or from those given. Deterministic.
+
+    `kept` is a file of what was found out about sentences before; see `embedding.vectors`.
+    """
+    material = Material(topics, topics.examples() if examples is None else examples, kept)
     labels = labels_of(topics, material.examples)
 
     def learn(known: Indices) -> tuple[View, Ears]:
@@ -48,7 +57,6 @@ def train(
     def unheard(fold: tuple[Indices, Indices]) -> tuple[Indices, Judgement]:
         known, others = fold
         view, ears = learn(known)
-        others = np.intersect1d(others, material.sensed)  # callers' sense is always known
         return others, ears.judge(material.see(others, view))
 
     # The fits let go of the interpreter: two processors learn two folds at once.

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import shutil
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,7 +19,7 @@ from ivr.settings import load_settings
 from ivr.speech.audiofile import read_audio, write_wav
 from ivr.supervisor import Supervisor
 from ivr.telephone import Telephone
-from ivr.understanding.meaning import Understanding
+from tests.trained import give_trained_models
 
 ROOT = Path(__file__).parents[2]
 AUDIO = ROOT / "tests" / "audio"
@@ -94,7 +93,7 @@ class Site:
     def __init__(self, folder: Path):
         self.folder = folder
         self._make_prompts()
-        self._give_trained_models()
+        give_trained_models(folder / "cache")
         self.config = folder / "hotline.toml"
         self.config.write_text(
             TOML.format(
@@ -119,14 +118,6 @@ class Site:
                 write_wav(target, read_audio(source)[: int(SHORT_S * 16_000)])
             else:
                 target.write_bytes(source.read_bytes())
-
-    def _give_trained_models(self) -> None:
-        """Train once for all test runs of this folder, not at every start of a service."""
-        kept = ROOT / ".hotline" / "cache"
-        Understanding.load(ROOT / "queues", kept)
-        cache = self.folder / "cache"
-        cache.mkdir(mode=0o700)
-        shutil.copy(kept / "understanding.joblib", cache)
 
     async def start(self) -> None:
         """Start all three."""

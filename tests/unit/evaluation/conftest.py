@@ -4,13 +4,16 @@ from pathlib import Path
 import pytest
 
 from ivr.understanding.meaning import Understanding
+from tests.trained import give_trained_models
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="session")
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("state")
+    folder = tmp_path_factory.mktemp("state")
+    give_trained_models(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

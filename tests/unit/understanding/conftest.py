@@ -4,6 +4,7 @@ import pytest
 
 from ivr.understanding.emergency import EmergencyDetector
 from ivr.understanding.meaning import Understanding
+from tests.trained import give_trained_models
 
 QUEUES = Path(__file__).resolve().parents[3] / "queues"
 
@@ -16,7 +17,9 @@ def detector() -> EmergencyDetector:
 
 @pytest.fixture(scope="session")
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("state")
+    folder = tmp_path_factory.mktemp("state")
+    give_trained_models(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -143,7 +143,7 @@ def test_empty_text_says_so(detector: EmergencyDetector) -> None:
         (0.60, "mąż nie oddycha", "yes"),
         (0.01, "mąż nie oddycha", "ask"),  # a strong sign doubted is still asked about
         (0.01, "wczoraj mąż nie oddychał", "ask"),  # and so is one explained
-        (0.95, "wczoraj mąż nie oddychał", "yes"),  # unless the model is very sure
+        (0.95, "wczoraj mąż nie oddychał", "ask"),  # whatever the model thinks
         (None, "dzień dobry", "no"),  # the lists alone
         (None, "ktoś leży na chodniku", "ask"),
         (None, "mąż nie oddycha", "yes"),
