@@ -5,6 +5,7 @@
 #   2. .venv with exactly the Python packages of the lock file, each checked by its hash
 #   3. Asterisk: the system's own, or one unpacked into the state folder (.hotline)
 #   4. the speech models
+#   5. the topics and emergencies, learnt from queues/
 # Everything it says goes to standard error.
 set -euo pipefail
 exec 1>&2
@@ -137,5 +138,11 @@ if [ ! -e "$models/vosk/pl" ] && [ -z "$(find "$models/.no-vosk-pl" -mtime -1 2>
     say "vosk-pl cannot be had here; whisper-base does the work. Next try in a day, or: hotline models fetch"
     touch "$models/.no-vosk-pl"
   fi
+fi
+# ---- 5. what callers say is learnt once; after an edit the service learns anew when it starts
+
+if [ ! -e "$state/cache/understanding.joblib" ]; then
+  say "learning topics and emergencies (two minutes)"
+  HOTLINE_SERVICE__STATE_DIR=$state .venv/bin/hotline topics train
 fi
 say "ready"

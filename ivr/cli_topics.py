@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -61,6 +62,17 @@ def register(app: typer.Typer, settings: Callable[[], Settings]) -> None:
                 added += 1
             memory.add(uuid)
         print(f"{len(waiting)} to review, {added} added; the service learns at its next start")
+
+    @topics.command()
+    def train() -> None:
+        """Learn the topics and the emergencies, so that the service starts at once."""
+        from ivr.understanding.meaning import Understanding  # noqa: PLC0415 - loads scipy
+
+        values = settings()
+        began = time.perf_counter()
+        understanding = Understanding.load(values.files.queues, values.state_dir / "cache")
+        examples, took_s = len(understanding.topics.examples()), time.perf_counter() - began
+        print(f"{examples} examples of {len(understanding.topics.all)} topics, {took_s:.0f} s")
 
     app.add_typer(topics, name="topics")
 

@@ -71,7 +71,7 @@ def _read(kept: Path) -> dict[str, npt.NDArray[np.float32]]:
             if str(file["version"]) != version() or file["vectors"].shape[1:] != (DIMENSIONS,):
                 return {}
             return dict(zip(file["sentences"].tolist(), file["vectors"], strict=True))
-    except (OSError, ValueError, KeyError, BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return {}
 
 

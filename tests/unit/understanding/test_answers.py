@@ -4,7 +4,6 @@ from hypothesis import strategies as st
 
 from ivr.types import LANGUAGES, Language
 from ivr.understanding.answers import parse_yes_no
-from ivr.understanding.language import guess_language
 
 
 @pytest.mark.parametrize(
@@ -32,25 +31,3 @@ def test_answers(text: str, language: Language, expected: bool | None) -> None:
 @given(st.text(), st.sampled_from(LANGUAGES))
 def test_any_answer(text: str, language: Language) -> None:
     assert parse_yes_no(text, language) in {True, False, None}
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("dzień dobry, gdzie wyrzucić gruz", "pl"),
-        ("prosze o pomoc", "pl"),
-        ("Сильно пахне газом", "uk"),
-        ("помогите пожалуйста", "uk"),
-        ("Can I talk to a person please", "en"),
-        ("", None),
-        ("12345", None),
-        ("xyz", None),
-    ],
-)
-def test_languages(text: str, expected: Language | None) -> None:
-    assert guess_language(text) == expected
-
-
-@given(st.text())
-def test_any_language(text: str) -> None:
-    assert guess_language(text) in {None, *LANGUAGES}
