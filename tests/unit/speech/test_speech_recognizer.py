@@ -1,14 +1,18 @@
 import asyncio
 import itertools
+import re
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rapidfuzz.distance import Levenshtein
-from speech_audio import Said, frames, noise, silence
+from speech_audio import ROOT, Said, frames, noise, silence
 
 from ivr.errors import HotlineError
+from ivr.speech.audiofile import read_audio
 from ivr.speech.endpoint import Endpointer, SpeechAudio, SpeechEnded, SpeechStarted
 from ivr.speech.pool import MAX_LOST, RecognitionError, RecognizerOverloadedError, RecognizerPool
 from ivr.speech.recognizer import Recognizer, Transcript, select_recognizers
@@ -91,6 +95,83 @@ async def test_the_loop_goes_on_while_whisper_works(whisper: Recognizer, said: l
         worst, last = max(worst, now - last - 0.005), now
     assert (await task).text
     assert worst < 0.25
+
+
+@pytest.mark.parametrize(
+    ("prompt", "language"), [("uk/all-busy", "uk"), ("en/all-busy", "en"), ("pl/all-busy", "pl")]
+)
+async def test_whisper_notices_the_language_spoken(
+    whisper: Recognizer, prompt: str, language: str
+) -> None:
+    transcript = await hear(whisper, read_audio(ROOT / "prompts" / f"{prompt}.wav"))
+    assert transcript.language == language
+    assert bool(re.search(r"[\u0400-\u04ff]", transcript.text)) == (language == "uk")
+
+
+@pytest.mark.parametrize("gain", [0.05, 0.2, 8.0], ids=["faint", "soft", "clipped"])
+async def test_whisper_hears_at_any_level(
+    whisper: Recognizer, said: list[Said], gain: float
+) -> None:
+    samples = np.frombuffer(said[1].pcm, "<i2").astype(float) * gain
+    pcm = np.clip(samples, -32768, 32767).astype("<i2").tobytes()
+    assert likeness(said[1].text, (await hear(whisper, pcm)).text) > 0.8
+
+
+async def test_whisper_takes_long_audio_in_windows(whisper: Recognizer, said: list[Said]) -> None:
+    five_minutes = b"".join((one.pcm + silence(4)) for one in said * 4)[: 300 * 16_000]
+    transcript = await hear(whisper, five_minutes)
+    assert len(transcript.text.split()) > 50
+    assert transcript.alternatives == ()
+
+
+async def test_drafts_of_a_sentence_going_on(
+    models_dir: Path, said: list[Said], pool: RecognizerPool
+) -> None:
+    settings = SpeechSettings(engine={"uk": "none", "en": "none"})
+    whisper = select_recognizers(settings, models_dir, pool=pool)["pl"]
+    assert whisper is not None
+    utterance = whisper.start()
+    half = len(said[1].pcm) // 4 * 2
+    await utterance.feed(said[1].pcm[:half])
+    first = await utterance.draft()
+    await utterance.feed(said[1].pcm[half:])
+    last = await utterance.draft()
+    assert first is not None
+    assert last is not None
+    assert len(first.text) < len(last.text)
+    assert last.text == (await utterance.finish()).text
+    assert await utterance.draft() is None
+
+
+async def test_no_draft_waits_for_a_worker(models_dir: Path, said: list[Said]) -> None:
+    pool = RecognizerPool(1, queue_deadline_s=20, deadline_s=20)
+    settings = SpeechSettings(engine={"uk": "none", "en": "none"})
+    whisper = select_recognizers(settings, models_dir, pool=pool)["pl"]
+    assert whisper is not None
+    busy = asyncio.create_task(hear(whisper, said[0].pcm))
+    while pool.free:
+        await asyncio.sleep(0)
+    utterance = whisper.start()
+    await utterance.feed(said[1].pcm)
+    assert await utterance.draft() is None
+    assert (await busy).text
+    assert await utterance.draft() is not None
+
+
+async def test_the_hearings_are_ranked_as_told(models_dir: Path, said: list[Said]) -> None:
+    pool = RecognizerPool(1, queue_deadline_s=20, deadline_s=20)
+    settings = SpeechSettings(engine={"uk": "none", "en": "none"})
+    told: list[list[str]] = []
+
+    def backwards(heard: Sequence[tuple[str, float]], _language: str) -> list[str]:
+        told.append([text for text, _ in heard])
+        return told[-1][::-1]
+
+    whisper = select_recognizers(settings, models_dir, pool=pool, rank=backwards)["pl"]
+    assert whisper is not None
+    transcript = await hear(whisper, said[1].pcm)
+    assert [transcript.text, *transcript.alternatives] == told[0][::-1]
+    assert len(told[0]) > 1
 
 
 def test_inventions_and_loops_are_dropped() -> None:
