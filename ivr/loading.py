@@ -66,10 +66,13 @@ def load_all(settings: Settings) -> Loaded:
     plan = load_plan(settings)
     prompts = load_prompts(settings, plan.topics)
     places = Gazetteer.of_city(settings.files.queues)
-    understanding = Understanding.load(settings.files.queues, settings.state_dir / "cache")
+    # A model that is missing is told before minutes are spent on learning.
     recognizers = select_recognizers(
-        settings.speech, settings.files.models, rank=understanding.likeliest_first
+        settings.speech,
+        settings.files.models,
+        rank=lambda heard, language: understanding.likeliest_first(heard, language),
     )
+    understanding = Understanding.load(settings.files.queues, settings.state_dir / "cache")
     return Loaded(plan, prompts, recognizers, understanding, places, VoiceActivityModel())
 
 

@@ -67,7 +67,7 @@ def vectors(sentences: Sequence[str], kept: Path | None = None) -> Vectors | Non
 def _read(kept: Path) -> dict[str, npt.NDArray[np.float32]]:
     """Vectors by sentence; none from a file that is missing, broken or of another model."""
     try:
-        with np.load(kept, allow_pickle=False) as file:
+        with kept.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             if str(file["version"]) != version() or file["vectors"].shape[1:] != (DIMENSIONS,):
                 return {}
             return dict(zip(file["sentences"].tolist(), file["vectors"], strict=True))

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.trained import give_trained_models
+
 ROOT = Path(__file__).parents[2]
 HOTLINE = Path(sys.executable).parent / "hotline"
 COMMANDS = (
@@ -96,7 +98,8 @@ def test_check_config_says_what_is_in_order(config: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "state").exists(), "nothing is started or made"
 
 
-def test_a_port_in_use(config: Path) -> None:
+def test_a_port_in_use(config: Path, tmp_path: Path) -> None:
+    give_trained_models(tmp_path / "state" / "cache")
     with socket.socket() as taken:
         taken.bind(("127.0.3.40", 4573))
         taken.listen()

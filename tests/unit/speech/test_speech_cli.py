@@ -38,7 +38,7 @@ def test_models(models_dir: Path, tmp_path: Path) -> None:
 
 
 def test_prompts() -> None:
-    assert "pl: 90 prompts" in run("prompts", "check").stdout
+    assert "pl: 91 prompts" in run("prompts", "check").stdout
     waiting = run("prompts", "missing").stdout
     assert "pl\tchoice-one\tsynthesised\tJeśli chodzi o:" in waiting
     assert "0 prompts synthesised" in run("prompts", "build", "--dir", ROOT / "prompts").output

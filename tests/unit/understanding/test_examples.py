@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rapidfuzz import fuzz
 
 from ivr.understanding.catalogue import Example, load_topics
 from ivr.understanding.example_file import UnknownTopicError, with_examples
-from ivr.understanding.openings import as_called
+from ivr.understanding.openings import as_called, surroundings
 from ivr.understanding.sample_set import load_set
 from ivr.understanding.text import normalise
 
@@ -50,8 +51,11 @@ def test_openings_change_no_label() -> None:
     called = as_called(examples)
     assert called == as_called(examples)
     assert sum(short != long for short, long in zip(examples, called, strict=True)) > 5_000
-    for short, long in zip(examples, called, strict=True):
-        assert short.text in long.text
+    around = surroundings(examples)
+    for short, long, words in zip(examples, called, around, strict=True):
+        assert long.text.startswith(" ".join(words.before))
+        assert long.text.endswith(" ".join(words.after))
+        assert fuzz.partial_ratio(normalise(short.text), long.text) > 60
         assert (short.topic, short.kind, short.language) == (long.topic, long.kind, long.language)
 
 

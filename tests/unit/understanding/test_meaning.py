@@ -132,7 +132,7 @@ def test_training_without_the_embedding(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(embedding, "_model", lambda: None)
     topics = load_topics(QUEUES / "topics.yaml")
     detector = EmergencyDetector.load(QUEUES / "emergencies.yaml")
-    learnt = Understanding(topics, detector, train(topics, detector, topics.examples()[::6]))
+    learnt = Understanding(topics, detector, train(topics, detector, topics.examples()[::2]))
     assert learnt.classify("nie odebrali śmieci spod bloku", "pl").topic == "waste"
     assert learnt.classify("tato przestał łapać powietrze", "pl").emergency != "no"
     assert learnt.classify("ile kosztuje bilet", "pl").emergency == "no"
