@@ -1,5 +1,6 @@
 """Everything a service reads before it starts; whatever is wrong is said before anything runs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ivr.dialogue.script import GREETING
@@ -66,12 +67,12 @@ def load_all(settings: Settings) -> Loaded:
     plan = load_plan(settings)
     prompts = load_prompts(settings, plan.topics)
     places = Gazetteer.of_city(settings.files.queues)
+
+    def rank(heard: Sequence[tuple[str, float]], language: Language) -> list[str]:
+        return understanding.likeliest_first(heard, language)
+
     # A model that is missing is told before minutes are spent on learning.
-    recognizers = select_recognizers(
-        settings.speech,
-        settings.files.models,
-        rank=lambda heard, language: understanding.likeliest_first(heard, language),
-    )
+    recognizers = select_recognizers(settings.speech, settings.files.models, rank=rank)
     understanding = Understanding.load(settings.files.queues, settings.state_dir / "cache")
     return Loaded(plan, prompts, recognizers, understanding, places, VoiceActivityModel())
 
