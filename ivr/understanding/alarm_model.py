@@ -19,8 +19,8 @@ ASKED_IN_VAIN = 0.08
 """Share of ordinary examples that the model alone would have asked about. The examples are chosen
 to be hard: of ordinary callers it asks a quarter of that (docs/understanding.md)."""
 SENT_IN_VAIN = 0.02
-"""Share of tricky examples, which sound like an emergency, that the model would send to 112; of
-tricky sentences that nobody chose to be hard, less than half of that."""
+"""Share of tricky examples, which sound like an emergency, that the model would send to 112; it was
+as many of the held-out ones (docs/understanding.md)."""
 MISHEARD = 0.02
 """Share of emergencies whose score is so low that a weak sign in such a sentence is none."""
 

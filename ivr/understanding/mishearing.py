@@ -2,8 +2,8 @@
 
     "ma drgawki, piana mu leci z ust"  ->  "madr gawki piana mu leci zust"
 
-The models learn every example also so, and lose less when a caller is misheard. The changes are
-those seen most often between what was said and what Whisper wrote.
+The models learn every example also so, and lose less when a caller is misheard. The changes were
+chosen by ear from transcripts of Whisper, not counted.
 """
 
 from random import Random
