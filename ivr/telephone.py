@@ -46,6 +46,7 @@ __all__ = ["AnswerMode", "PhoneEvent", "Telephone", "TelephoneError"]
 AnswerMode = Literal["auto", "manual", "reject"]
 START_DEADLINE_S = 10.0
 STOP_DEADLINE_S = 3.0
+REFUSE_AGAIN_S = 0.3
 KEY_GAP_S = 0.12
 """From one key to the next: a key is held for the first half of it."""
 
@@ -346,10 +347,16 @@ class Telephone:
                 if not self._calls:
                     self._control.tell("ausrc", "aufile,mic-0.wav")
         if event.type == "CALL_INCOMING" and self.answer_mode == "reject":
-            self._control.tell("hangup")
+            self._refuse(event.call_id)
         async with self._changed:
             self.history.append(event)
             self._changed.notify_all()
+
+    def _refuse(self, call_id: str) -> None:
+        # baresip may tell of a call a moment before it can be hung up: told again until it is gone.
+        if call_id in self._calls and self._process is not None and not self._control.gone:
+            self._control.tell("hangup")
+            asyncio.get_running_loop().call_later(REFUSE_AGAIN_S, self._refuse, call_id)
 
     # ---- errors
 

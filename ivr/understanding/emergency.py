@@ -70,6 +70,8 @@ class Findings:
 
     signs: tuple[Sign, ...] = ()
     context: bool = False
+    words: int = 0
+    """Of the likeliest hearing: who shouts "fire" says less than who tells of a fire."""
     nothing_heard: bool = False
 
     @property
@@ -83,6 +85,7 @@ class Findings:
             float(any(not s.strong and not s.explained for s in self.signs)),
             float(any(not s.strong and s.explained for s in self.signs)),
             float(self.context),
+            float(self.words),
         )
 
 
@@ -117,7 +120,7 @@ class EmergencyDetector:
                 signs.append(replace(sign, explained=why))
         # Suicide first, so that the crisis line is offered; then what no context explains.
         signs.sort(key=lambda s: (not s.strong, bool(s.explained), s.group != "suicide"))
-        return Findings(tuple(signs), context)
+        return Findings(tuple(signs), context, len(plain[0].split()))
 
     def _signs(self, plain: str, folded: str, language: Language) -> list[Sign]:
         signs = []

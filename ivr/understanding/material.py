@@ -62,10 +62,11 @@ class Material:
     ) -> None:
         """`kept`: see `embedding.vectors`."""
         self.examples = examples
+        self.called = as_called(examples)
+        """The same, each as a caller says it and a recogniser hears it."""
         self._features = Features(topics.all)
         self._counts = self._count()
-        called = as_called(examples)
-        either = [(called if i % 2 else examples)[i].text for i in range(len(examples))]
+        either = [(self.called if i % 2 else examples)[i].text for i in range(len(examples))]
         self._vectors = embedding.vectors(either, kept)
 
     def _count(self) -> Counts:
@@ -110,18 +111,23 @@ class Material:
         The rows are twice as many as the examples: first all as they stand, then all as called.
         """
         indices = np.arange(len(self.examples)) if known is None else known
-        counts = self._counts.part(np.concatenate([indices, indices + len(self.examples)]))
+        counts = self._twice(indices)
         features = self._features.weighed_by(counts)
         vectors = self._sense(indices)
         scaler = None if vectors is None else StandardScaler().fit(vectors)
         view = View(features, scaler)
-        twice = None if vectors is None else np.concatenate([vectors, vectors])
-        return view, view.joined(features.rows(counts), twice)
+        return view, view.joined(features.rows(counts), self._sense_twice(indices))
 
     def see(self, indices: Indices, view: View) -> csr_matrix:
-        """Return some examples as they stand, seen as others were learnt."""
-        rows = view.features.rows(self._counts.part(indices))
-        return view.joined(rows, self._sense(indices))
+        """Return some examples as others were learnt, and in the same order, see `learn`."""
+        return view.joined(view.features.rows(self._twice(indices)), self._sense_twice(indices))
+
+    def _twice(self, indices: Indices) -> Counts:
+        return self._counts.part(np.concatenate([indices, indices + len(self.examples)]))
+
+    def _sense_twice(self, indices: Indices) -> embedding.Vectors | None:
+        vectors = self._sense(indices)
+        return None if vectors is None else np.concatenate([vectors, vectors])
 
     def _sense(self, indices: Indices) -> embedding.Vectors | None:
         return None if self._vectors is None else self._vectors[indices]

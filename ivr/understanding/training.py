@@ -48,7 +48,7 @@ def train(
     `kept` is a file of what was found out about sentences before; see `embedding.vectors`.
     """
     material = Material(topics, topics.examples() if examples is None else examples, kept)
-    labels = labels_of(topics, material.examples)
+    labels, size = labels_of(topics, material.examples), len(material.examples)
 
     def learn(known: Indices) -> tuple[View, Ears]:
         view, rows = material.learn(known)
@@ -64,18 +64,20 @@ def train(
         whole = threads.submit(learn, np.arange(len(labels)))
         folds = list(threads.map(unheard, material.folds()))
         view, ears = whole.result()
-    order = np.concatenate([others for others, _ in folds])
+    # Each fold judged its examples as they stand, then as called.
+    order = np.concatenate([part for others, _ in folds for part in (others, others + size)])
     judged = Judgement(
         np.concatenate([judgement.topics for _, judgement in folds]),
         np.concatenate([judgement.danger for _, judgement in folds]),
     )
-    left_out = [material.examples[i] for i in order]
+    both = [*material.examples, *material.called]
+    left_out = [both[i] for i in order]
     evidence = np.array([detector.find([e.text], e.language).evidence for e in left_out])
     return Trained(
         view,
         ears,
-        DangerScale.fit(topics.ids, judged, evidence, [e.kind for e in left_out]),
-        calibrate(judged.topics, labels[order]),
+        DangerScale.fit(topics.ids, judged, evidence, [e.kind for e in left_out], order % size),
+        calibrate(judged.topics, labels[order % size]),
         {
             language: LanguageModel(e.text for e in material.examples if e.language == language)
             for language in LANGUAGES
