@@ -1,4 +1,4 @@
-"""Trains the models of danger and of the topic from examples: under a minute on two cores.
+"""Trains the models of danger and of the topic from examples: a minute on two cores.
 
 The very first time takes longer: the sense of every example has to be found once.
 
