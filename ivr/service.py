@@ -29,6 +29,7 @@ from ivr.processes import require_free
 from ivr.reconcile import Reconciler
 from ivr.routing.board import Board
 from ivr.routing.matcher import Matcher
+from ivr.routing.staff import Staff
 from ivr.secrets import Secrets
 from ivr.settings import Settings
 from ivr.web.health import make_app
@@ -58,7 +59,7 @@ class Service:
         owner = f"{settings.service.node}-{id(self):x}-{asterisk.agi_port}"
         self._board = Board(settings.redis.url, owner, timeout_s=settings.redis.timeout_s)
         self.matcher = Matcher(
-            self._board, consultants, loaded.plan.routing,
+            self._board, Staff(loaded.plan.consultants, loaded.plan.routing),
             lease_s=settings.routing.lease_s,
             on_problem=self._board_lost,
             on_back=self._board_back,
@@ -212,7 +213,7 @@ class Service:
 
     async def _on_session(self, session: AgiSession) -> None:
         if session.path.startswith("consultant/"):
-            await serve_feature(session, self._board, set(self.matcher.consultants))
+            await serve_feature(session, self._board, set(self.matcher.staff.ids))
             return
         if len(self.events.calls) >= self.settings.service.max_calls:
             METRICS.refused.inc()

@@ -49,7 +49,7 @@ class Waiting:
         """
         self._since = self._loop.time()
         now = await self._board.now()
-        priority = self._parts.matcher.routing.priorities.get("normal", 3)
+        priority = self._parts.matcher.staff.routing.priorities.get("normal", 3)
         waiting = WaitingCall(str(self._call.id), topic, self._call.language, priority, now, now)
         queue = self._parts.understanding.topics[topic].queue or "general"
         await self._call.record(EventKind.QUEUED, queue=queue, topic=topic, priority=priority)
@@ -153,7 +153,7 @@ class Waiting:
             return False
         await call.record(
             EventKind.OFFERED, consultant=offer.consultant, step=offer.step, level=offer.level,
-            considered=list(offer.considered),
+            considered=list(offer.considered), why=offer.why,
         )  # fmt: skip
         METRICS.offers.inc()
         call.consultant = offer.consultant

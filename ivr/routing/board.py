@@ -45,6 +45,11 @@ class ConsultantState:
         """Whether a call may be offered now."""
         return self.state == "available" and self.device == "idle"
 
+    @property
+    def on_duty(self) -> bool:
+        """Whether the consultant is logged in at a telephone that is there."""
+        return self.state != "offline" and self.device != "unavailable"
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:

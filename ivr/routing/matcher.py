@@ -1,12 +1,12 @@
 """One process's part in the matching: watches the board and commits its own callers' offers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from ivr.routing.board import Board, BoardDownError, Snapshot
-from ivr.routing.plan import FreeConsultant, Offer, WaitingCall, plan
-from ivr.routing.skills import Consultant, Routing
+from ivr.routing.plan import Offer, WaitingCall, order, plan
+from ivr.routing.staff import Floor, Staff
 
 TICK_S = 1.0
 """The board is looked at this often even when nothing changes: steps expire, Redis may be gone."""
@@ -49,14 +49,13 @@ class Matcher:
     def __init__(
         self,
         board: Board,
-        consultants: Mapping[str, Consultant],
-        routing: Routing,
+        staff: Staff,
         *,
         lease_s: float,
         on_problem: Callable[[Exception], None],
         on_back: Callable[[], None] = lambda: None,
     ):
-        self.board, self.consultants, self.routing = board, consultants, routing
+        self.board, self.staff = board, staff
         self._lease_s = lease_s
         self._on_problem, self._on_back = on_problem, on_back
         self._tickets: dict[str, Ticket] = {}
@@ -131,7 +130,8 @@ class Matcher:
             await asyncio.sleep(RETRY_S)
 
     async def _match(self) -> None:
-        snapshot = await self.board.snapshot(list(self.consultants))
+        staff = self.staff
+        snapshot = await self.board.snapshot(staff.ids)
         self.snapshot = snapshot
         for state in snapshot.consultants.values():
             if state.state == "wrap_up" and state.lease and state.lease <= snapshot.now:
@@ -151,15 +151,10 @@ class Matcher:
             for call in snapshot.waiting
             if call.id not in snapshot.offered and call.id not in ghosts
         ]
-        for position, call in enumerate(sorted(waiting, key=lambda c: (c.priority, c.arrived_at))):
+        for position, call in enumerate(order(waiting)):
             if mine := self._tickets.get(call.id):
                 mine.ahead = position
-        free = [
-            FreeConsultant(self.consultants[state.id], state.since)
-            for state in snapshot.consultants.values()
-            if state.free
-        ]
-        for offer in plan(waiting, free, self.routing, snapshot.now):
+        for offer in plan(waiting, _floor(staff, snapshot), snapshot.now):
             wanted = self._tickets.get(offer.call)
             if wanted and await self.board.offer(offer.call, offer.consultant, self._lease_s):
                 if self._tickets.get(offer.call) is wanted:
@@ -184,3 +179,12 @@ class Matcher:
         self.healthy = False
         for ticket in self._tickets.values():
             ticket.put(error)
+
+
+def _floor(staff: Staff, snapshot: Snapshot) -> Floor:
+    states = snapshot.consultants.values()
+    return Floor.of(
+        staff,
+        {state.id: state.since for state in states if state.free},
+        [state.id for state in states if state.on_duty],
+    )

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
-from ivr.routing.skills import Consultant, Routing
+import numpy as np
+
+from ivr.routing.staff import Floor, Indices, Levels
 from ivr.types import Language
 
 
@@ -21,14 +22,6 @@ class WaitingCall:
 
 
 @dataclass(frozen=True, slots=True)
-class FreeConsultant:
-    """A consultant who could be offered a call now, and since when."""
-
-    consultant: Consultant
-    idle_since: float
-
-
-@dataclass(frozen=True, slots=True)
 class Offer:
     """A call for a consultant, with the reason as it is kept in the case."""
 
@@ -37,6 +30,9 @@ class Offer:
     step: int
     level: int
     considered: tuple[str, ...]
+    """The able and free: the best first, then those of lower levels by extension."""
+    why: str
+    """What set the chosen one apart."""
 
 
 def order(waiting: Iterable[WaitingCall]) -> list[WaitingCall]:
@@ -44,53 +40,77 @@ def order(waiting: Iterable[WaitingCall]) -> list[WaitingCall]:
     return sorted(waiting, key=lambda call: (call.priority, call.arrived_at, call.id))
 
 
-def plan(
-    waiting: Sequence[WaitingCall],
-    free: Sequence[FreeConsultant],
-    routing: Routing,
-    now: float,
-) -> list[Offer]:
+def plan(waiting: Sequence[WaitingCall], floor: Floor, now: float) -> list[Offer]:
     """Pair callers and consultants.
 
     Callers in order of priority and arrival; for each the able consultant with the highest level,
     among equals the one whose other skills the callers behind ask for least, then the longest
     idle. A caller nobody may take yet holds up nobody behind.
     """
+    free = np.isfinite(floor.idle_since)
+    left = int(free.sum())
+    if not waiting or not left:
+        return []
     callers = order(waiting)
-    left = {entry.consultant.id: entry for entry in free}
+    behind = _Demand(callers, floor)
     offers: list[Offer] = []
-    for position, call in enumerate(callers):
+    for call in callers:
+        behind.pass_by(call)
+        step = floor.step(call.topic, call.language, now - call.queued_at)
+        able = (floor.staff.able(call.topic, call.language, step) & free).nonzero()[0]
+        if not len(able):
+            continue
+        offer, chosen = _choose(call, step, able, floor, behind)
+        offers.append(offer)
+        free[chosen] = False
+        left -= 1
         if not left:
             break
-        step = routing.step_at(call.topic, now - call.queued_at)
-        demand = routing.steps_for(call.topic)[step]
-        able = [e for e in left.values() if demand.serves(e.consultant, call.topic, call.language)]
-        if not able:
-            continue
-        wanted = _wanted(callers[position + 1 :])
-
-        best = min(able, key=partial(_rank, topic=call.topic, wanted=wanted))
-        del left[best.consultant.id]
-        offers.append(
-            Offer(
-                call.id,
-                best.consultant.id,
-                step,
-                best.consultant.level(call.topic),
-                tuple(sorted(entry.consultant.id for entry in able)),
-            )
-        )
     return offers
 
 
-def _wanted(callers: Sequence[WaitingCall]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for call in callers:
-        counts[call.topic] = counts.get(call.topic, 0) + 1
-    return counts
+class _Demand:
+    """What the callers behind the present one ask for."""
+
+    def __init__(self, callers: Sequence[WaitingCall], floor: Floor):
+        self._levels = floor.staff.levels
+        self.wanted: dict[str, int] = {}
+        for call in callers:
+            self.wanted[call.topic] = self.wanted.get(call.topic, 0) + 1
+        self._scarce: Levels | None = None
+
+    def pass_by(self, call: WaitingCall) -> None:
+        """From now on this one is no more behind."""
+        self.wanted[call.topic] -= 1
+        if self._scarce is not None:
+            self._scarce -= self._levels(call.topic)
+
+    def scarcity(self, topic: str) -> Levels:
+        """How much everybody's skills in other topics are wanted."""
+        if self._scarce is None:
+            self._scarce = np.zeros_like(self._levels(topic))
+            for other, callers in self.wanted.items():
+                self._scarce += callers * self._levels(other)
+        return self._scarce - self.wanted[topic] * self._levels(topic)
 
 
-def _rank(entry: FreeConsultant, topic: str, wanted: dict[str, int]) -> tuple[int, int, float, str]:
-    skills = entry.consultant.skills
-    scarce = sum(wanted.get(other, 0) * level for other, level in skills.items() if other != topic)
-    return (-entry.consultant.level(topic), scarce, entry.idle_since, entry.consultant.id)
+def _choose(
+    call: WaitingCall, step: int, able: Indices, floor: Floor, behind: _Demand
+) -> tuple[Offer, int]:
+    staff = floor.staff
+    skill = staff.demand(call.topic, call.language, step).skill or call.topic
+    levels = staff.levels(skill)[able]
+    highest = int(levels.max())
+    best, why = able[levels == highest], "only one" if len(able) == 1 else "level"
+    if len(best) > 1:
+        scarce, idle = behind.scarcity(call.topic)[best], floor.idle_since[best]
+        ranks = np.lexsort((best, idle, scarce))
+        first, second = ranks[:2]
+        if scarce[first] != scarce[second]:
+            why = "other skills least wanted"
+        else:
+            why = "longest idle" if idle[first] != idle[second] else "lowest extension"
+        best = best[ranks]
+    considered = [*best.tolist(), *able[levels != highest].tolist()]
+    names = tuple([staff.ids[i] for i in considered])
+    return Offer(call.id, names[0], step, highest, names, why), considered[0]

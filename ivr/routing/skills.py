@@ -1,7 +1,7 @@
 """Consultants with their levels, and what a call asks of them at each step of waiting."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -39,19 +39,33 @@ class Step(_Model):
     for_s: Annotated[float, Field(gt=0)] | None = None
     level: Annotated[int, Field(ge=0, le=5)]
     language_level: Level = 1
+    skill: str | None = None
+    """Another topic whose level counts instead: the call overflows to its consultants."""
+    also: dict[str, Level] = {}
+    """Levels in further topics that are asked for too."""
 
     def serves(self, consultant: Consultant, topic: str, language: Language) -> bool:
-        """Whether the consultant meets this step."""
+        """Whether the consultant meets all that this step asks for."""
         return (
-            consultant.level(topic) >= self.level
+            consultant.level(self.skill or topic) >= self.level
             and consultant.languages.get(language, 0) >= self.language_level
+            and all(consultant.level(other) >= level for other, level in self.also.items())
         )
+
+
+class Target(_Model):
+    """The service level to reach: this share of the callers answered within these seconds."""
+
+    share: Annotated[float, Field(gt=0, le=1)] = 0.8
+    within_s: Annotated[float, Field(gt=0)] = 20
 
 
 class _RoutingFile(_Model):
     priorities: dict[Priority, Annotated[int, Field(ge=0, le=9)]]
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]
     topics: dict[str, Annotated[tuple[Step, ...], Field(min_length=1)]] = {}
+    languages: dict[Language, Annotated[tuple[Step, ...], Field(min_length=1)]] = {}
+    targets: dict[str, Target] = {}
 
 
 class _ConsultantsFile(_Model):
@@ -60,33 +74,41 @@ class _ConsultantsFile(_Model):
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """Steps and priorities as in `queues/routing.yaml`."""
+    """Steps, priorities and targets as in `queues/routing.yaml`."""
 
     priorities: Mapping[Priority, int]
     steps: tuple[Step, ...]
-    by_topic: Mapping[str, tuple[Step, ...]]
+    by_topic: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
+    by_language: Mapping[Language, tuple[Step, ...]] = field(default_factory=dict)
+    targets: Mapping[str, Target] = field(default_factory=dict)
+    """By queue; "default" is that of all others."""
 
-    def steps_for(self, topic: str) -> tuple[Step, ...]:
-        """The steps of a topic, the last without an end."""
-        return self.by_topic.get(topic, self.steps)
+    def steps_for(self, topic: str, language: Language) -> tuple[Step, ...]:
+        """The steps of a topic, else of a language, else of all; the last without an end."""
+        own = self.by_topic.get(topic)
+        return own if own is not None else self.by_language.get(language, self.steps)
 
-    def step_at(self, topic: str, waited_s: float) -> int:
+    def step_at(self, topic: str, waited_s: float, language: Language) -> int:
         """The index of the step in force after `waited_s` seconds of waiting."""
-        steps, until = self.steps_for(topic), 0.0
+        steps, until = self.steps_for(topic, language), 0.0
         for index, step in enumerate(steps[:-1]):
             until += step.for_s or 0.0
             if waited_s < until:
                 return index
         return len(steps) - 1
 
-    def next_step_in(self, topic: str, waited_s: float) -> float | None:
+    def next_step_in(self, topic: str, waited_s: float, language: Language) -> float | None:
         """Seconds until the next step, None at the last."""
         until = 0.0
-        for step in self.steps_for(topic)[:-1]:
+        for step in self.steps_for(topic, language)[:-1]:
             until += step.for_s or 0.0
             if waited_s < until:
                 return until - waited_s
         return None
+
+    def target(self, queue: str) -> Target:
+        """The service level a queue is to reach; 80 % within 20 s where nothing is said."""
+        return self.targets.get(queue) or self.targets.get("default") or Target()
 
 
 def load_consultants(path: Path, topics: frozenset[str]) -> tuple[Consultant, ...]:
@@ -119,24 +141,15 @@ def load_routing(
     for topic in file.topics:
         if topic not in topics:
             raise source.error(f"unknown topic {topic!r}", "topics", topic)
-    for where, steps in (
-        ("steps", file.steps),
-        *((f"topics.{t}", s) for t, s in file.topics.items()),
+    for place, steps in (
+        (("steps",), file.steps),
+        *((("topics", topic), steps) for topic, steps in file.topics.items()),
+        *((("languages", language), steps) for language, steps in file.languages.items()),
     ):
-        place = tuple(where.split("."))
-        if any(step.for_s is None for step in steps[:-1]):
-            raise source.error(
-                f"{where}: only the last step may have no for_s", *place, hint="add for_s"
-            )
-        if steps[-1].for_s is not None:
-            raise source.error(
-                f"{where}: the last step must have no for_s",
-                *place,
-                hint="else a caller could wait with nobody allowed to answer",
-            )
-    routing = Routing(file.priorities, file.steps, file.topics)
+        _check_steps(source, place, steps, topics)
+    routing = Routing(file.priorities, file.steps, file.topics, file.languages, file.targets)
     for topic in sorted(topics):
-        last = routing.steps_for(topic)[-1]
+        last = routing.steps_for(topic, "pl")[-1]
         if not any(last.serves(consultant, topic, "pl") for consultant in consultants):
             raise source.error(
                 f"nobody can ever serve the topic {topic!r} in Polish",
@@ -144,3 +157,26 @@ def load_routing(
                 hint="lower the last step's level, or give a consultant the skill",
             )
     return routing
+
+
+def _check_steps(
+    source: Source, place: tuple[str, ...], steps: tuple[Step, ...], topics: frozenset[str]
+) -> None:
+    where = ".".join(place)
+    if any(step.for_s is None for step in steps[:-1]):
+        raise source.error(
+            f"{where}: only the last step may have no for_s", *place, hint="add for_s"
+        )
+    if steps[-1].for_s is not None:
+        raise source.error(
+            f"{where}: the last step must have no for_s",
+            *place,
+            hint="else a caller could wait with nobody allowed to answer",
+        )
+    for index, step in enumerate(steps):
+        for skill in (*step.also, *((step.skill,) if step.skill else ())):
+            if skill not in topics:
+                raise source.error(
+                    f"{where}: unknown skill {skill!r}", *place, index,
+                    hint="topics are: " + ", ".join(sorted(topics)),
+                )  # fmt: skip

@@ -1,9 +1,13 @@
 """Routings, consultants and callers that the routing tests share."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from hypothesis import strategies as st
 
-from ivr.routing.plan import FreeConsultant, WaitingCall
+from ivr.routing.plan import Offer, WaitingCall, plan
 from ivr.routing.skills import Consultant, Routing, Step
+from ivr.routing.staff import Floor, Staff
 
 TOPICS = ("roads", "waste", "water", "taxes")
 NOW = 1_000_000.0
@@ -13,6 +17,32 @@ ROUTING = Routing(
     STEPS,
     {"taxes": (Step(for_s=5, level=5, language_level=2), Step(level=1))},
 )
+
+
+EXPERT = Consultant(
+    id="999", name="Expert", languages={"pl": 5, "uk": 5, "en": 5}, skills=dict.fromkeys(TOPICS, 5)
+)
+"""Logged in and in a talk: while such a one is there, no step is left out."""
+
+
+class FreeConsultant(NamedTuple):
+    """A consultant who could be offered a call, and since when."""
+
+    consultant: Consultant
+    idle_since: float
+
+
+def planned(
+    waiting: Sequence[WaitingCall],
+    free: Sequence[FreeConsultant],
+    routing: Routing = ROUTING,
+    now: float = NOW,
+    others: Sequence[Consultant] = (EXPERT,),
+) -> list[Offer]:
+    """The plan with these consultants free and others logged in, but not free."""
+    staff = Staff([*(entry.consultant for entry in free), *others], routing)
+    since = {entry.consultant.id: entry.idle_since for entry in free}
+    return plan(waiting, Floor.of(staff, since), now)
 
 
 def call(

@@ -12,6 +12,7 @@ from ivr.routing.board import Board, BoardDownError, Snapshot
 from ivr.routing.matcher import Matcher
 from ivr.routing.plan import Offer, WaitingCall
 from ivr.routing.skills import Consultant, Routing, Step
+from ivr.routing.staff import Staff
 
 PEOPLE = {
     n: Consultant(id=n, name=f"C {n}", languages={"pl": 5}, skills={"roads": 5})
@@ -31,7 +32,7 @@ class Process:
         self.back = 0
         self.board = Board(url, owner, timeout_s=0.5)
         self.matcher = Matcher(
-            self.board, PEOPLE, routing, lease_s=5,
+            self.board, Staff(PEOPLE.values(), routing), lease_s=5,
             on_problem=self.problems.append, on_back=self._is_back,
         )  # fmt: skip
 

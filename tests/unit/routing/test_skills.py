@@ -35,7 +35,7 @@ def test_the_forty_of_the_project_are_read() -> None:
     routing = load_routing(ROOT / "queues" / "routing.yaml", topics, people)
     assert routing.priorities["returned_emergency"] < routing.priorities["normal"]
     for topic in topics:
-        assert routing.steps_for(topic)[-1].for_s is None
+        assert routing.steps_for(topic, "pl")[-1].for_s is None
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,11 @@ def test_consultants_are_refused(
         (PRIORITIES + "steps:\n  - {level: 0}\ntopics:\n  roads:\n    - {level: 5}\n", 5,
          ("nobody can ever serve", "'roads'")),
         ("priorities: {nice: 3}\nsteps:\n  - {level: 0}\n", 1, ("priorities", "nice")),
+        (PRIORITIES + "steps:\n  - {level: 0, skill: moon}\n", 3, ("skill 'moon'", "waste")),
+        (PRIORITIES + "steps:\n  - {level: 0, also: {sun: 1}}\n", 3, ("unknown skill 'sun'",)),
+        (PRIORITIES + "steps:\n  - {level: 0}\nlanguages:\n  uk:\n    - {for_s: 3, level: 0}\n", 5,
+         ("languages.uk", "last step")),
+        (PRIORITIES + "steps:\n  - {level: 0}\ntargets: {roads: {share: 1.5}}\n", 4, ("targets",)),
         (PRIORITIES + "step:\n  - {level: 0}\n", 2, ("unknown key 'step'",)),
     ],
 )  # fmt: skip
