@@ -14,6 +14,7 @@ from ivr import (
     cli_demo,
     cli_evaluate,
     cli_places,
+    cli_simulate,
     cli_speech,
     cli_topics,
     log,
@@ -82,6 +83,7 @@ cli_speech.register(app)
 cli_classify.register(app)
 cli_evaluate.register(app)
 cli_places.register(app)
+cli_simulate.register(app)
 cli_cases.register(app, lambda: settings().cases.database)
 cli_topics.register(app, settings)
 

@@ -29,7 +29,7 @@ def register(app: typer.Typer, settings: Callable[[], Settings]) -> None:
 
         values = settings()
         require_folders(values)
-        plan = load_plan(values)
+        plan = load_plan(values.files.queues)
         load_prompts(values, plan.topics)
         Gazetteer.of_city(values.files.queues)
         recognizers = select_recognizers(values.speech, values.files.models)
@@ -72,7 +72,7 @@ async def _configuration(settings: Settings) -> str:
     from ivr.loading import load_plan, load_prompts, require_folders  # noqa: PLC0415 - scipy
 
     require_folders(settings)
-    plan = load_plan(settings)
+    plan = load_plan(settings.files.queues)
     load_prompts(settings, plan.topics)
     return f"{len(plan.topics.all)} topics, {len(plan.consultants)} consultants"
 

@@ -45,7 +45,7 @@ async def demonstrate(
     Raises HotlineError.
     """
     require_folders(settings)
-    plan = load_plan(settings)
+    plan = load_plan(settings.files.queues)
     speech = read_audio(audio)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

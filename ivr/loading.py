@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ivr.dialogue.script import GREETING
 from ivr.errors import HotlineError
 from ivr.routing.skills import Consultant, Routing, load_consultants, load_routing
+from ivr.routing.staff import Staff
 from ivr.settings import Settings
 from ivr.speech.prompts import PromptStore
 from ivr.speech.recognizer import Recognizer, select_recognizers
@@ -34,14 +36,22 @@ class Plan:
     routing: Routing
 
 
-def load_plan(settings: Settings) -> Plan:
+def load_plan(folder: Path) -> Plan:
     """Read `queues/`; raises ConfigError."""
-    folder = settings.files.queues
     topics = load_topics(folder / "topics.yaml")
     skills = frozenset(topics.ids) - {EMERGENCY}
     consultants = load_consultants(folder / "consultants.yaml", skills)
     routing = load_routing(folder / "routing.yaml", skills, consultants)
     return Plan(topics, consultants, routing)
+
+
+def load_staff(folder: Path) -> tuple[Staff, dict[str, str]]:
+    """Read who answers, and the queue of each topic; raises ConfigError."""
+    plan = load_plan(folder)
+    queues: dict[str, str] = {
+        t.id: t.queue or "general" for t in plan.topics.all if t.id != EMERGENCY
+    }
+    return Staff(plan.consultants, plan.routing), queues
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +74,7 @@ def load_prompts(settings: Settings, topics: Topics) -> PromptStore:
 
 def load_all(settings: Settings) -> Loaded:
     """Read and train everything; takes seconds, so call it in a thread. Raises HotlineError."""
-    plan = load_plan(settings)
+    plan = load_plan(settings.files.queues)
     prompts = load_prompts(settings, plan.topics)
     places = Gazetteer.of_city(settings.files.queues)
 

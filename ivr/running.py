@@ -40,7 +40,7 @@ def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
 async def run_all(settings: Settings, config: Path) -> None:
     """Run Redis, Asterisk and the service until SIGTERM or Ctrl-C. Raises HotlineError."""
     require_folders(settings)
-    plan = load_plan(settings)
+    plan = load_plan(settings.files.queues)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from ivr.routing.plan import Offer, WaitingCall, order, plan
+from ivr.routing.plan import Offer, WaitingCall, plan
 from ivr.routing.staff import Booleans, Floor, Staff
 from ivr.routing.trace import Floats, Indices, Trace
 
@@ -44,7 +44,7 @@ class Outcome:
     there_s: Floats
     """Seconds on duty, a consultant each."""
     passed_over: int = 0
-    """Offers for which an earlier caller, whom the same consultant could serve, was left waiting."""
+    """Offers for which an earlier caller, whom this consultant could serve, was left waiting."""
     never_served: int = 0
     """Callers who were still waiting when the last event was over."""
 

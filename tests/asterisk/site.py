@@ -101,7 +101,7 @@ class Site:
             )
         )
         self.settings = load_settings(self.config)
-        self.plan = load_plan(self.settings)
+        self.plan = load_plan(self.settings.files.queues)
         self.supervisor = Supervisor(self.settings, self.plan.consultants, config=self.config)
         self.redis, self.asterisk = self.supervisor.redis, self.supervisor.asterisk
         self.service = self.supervisor.service
