@@ -16,11 +16,12 @@ from ivr.understanding.ears import Judgement
 from ivr.understanding.emergency import Thresholds
 from ivr.understanding.sample_set import EMERGENCY
 
-ASKED_IN_VAIN = 0.08
+ASKED_IN_VAIN = 0.09
 """Share of ordinary examples that the model alone would have asked about. The examples are chosen
 to be hard: of ordinary callers it asks a quarter of that (docs/understanding.md)."""
-SENT_IN_VAIN = 0.01
-"""Share of tricky examples, which sound like an emergency, that the model would send to 112."""
+SENT_IN_VAIN = 0.022
+"""Share of tricky examples, which sound like an emergency, that the model would send to 112. They
+are harder than what callers say, too."""
 MISHEARD = 0.02
 """Share of emergencies whose score is so low that a weak sign in such a sentence is none."""
 

@@ -33,6 +33,10 @@ class Judgement:
     danger: Decisions
     """One number a sentence."""
 
+    def part(self, rows: Labels) -> "Judgement":
+        """Return what was made of some of the sentences."""
+        return Judgement(self.topics[rows], self.danger[rows])
+
 
 @dataclass(frozen=True)
 class Ears:

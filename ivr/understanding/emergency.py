@@ -48,7 +48,7 @@ class Thresholds:
     """From here it is worth a question by itself."""
     certain: float = 0.9
     """From here it is certain by itself."""
-    doubts: float = 0.65
+    doubts: float = 0.75
     """Below, a strong sign is asked about first: it is likelier that there is no danger."""
     harmless: float = 0.0
     """Below, a weak sign is none."""

@@ -52,9 +52,9 @@ class Surroundings:
 
 def surroundings(examples: Sequence[Example]) -> list[Surroundings]:
     """Return for each example words to say around it, which mean nothing. Deterministic."""
-    random = Random(_SEED)  # noqa: S311 - variety, no secret
     found = []
     for example in examples:
+        random = _random("around", example)
         before, after = [], []
         if random.random() < 0.8:
             before.append(random.choice(_OPENINGS[example.language]))
@@ -76,5 +76,9 @@ def as_called(examples: Sequence[Example]) -> list[Example]:
 
 def as_heard(examples: Sequence[Example]) -> list[Example]:
     """Return each example as it may be misheard. Deterministic."""
-    random = Random(_SEED)  # noqa: S311 - variety, no secret
-    return [replace(e, text=misheard(e.text, e.language, random)) for e in examples]
+    return [replace(e, text=misheard(e.text, e.language, _random("heard", e))) for e in examples]
+
+
+def _random(purpose: str, example: Example) -> Random:
+    """Chance of each example's own: one more example changes nothing for the others."""
+    return Random(f"{_SEED} {purpose} {example.language} {example.text}")  # noqa: S311 - variety
