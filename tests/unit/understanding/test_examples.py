@@ -59,6 +59,13 @@ def test_openings_change_no_label() -> None:
         assert (short.topic, short.kind, short.language) == (long.topic, long.kind, long.language)
 
 
+def test_one_more_example_changes_nothing_for_the_others() -> None:
+    """Else the sense of half of all sentences would have to be found again for every new one."""
+    examples = load_topics(TOPICS).examples()[:300]
+    new = Example("nowe zgłoszenie o czymś zupełnie innym", "pl", "other", "normal")
+    assert as_called([new, *examples])[1:] == as_called(examples)
+
+
 @pytest.mark.parametrize("language", ["pl", "uk", "en"])
 def test_every_topic_has_enough_to_learn_from(language: str) -> None:
     least = {"pl": 60, "uk": 20, "en": 20}[language]
