@@ -16,7 +16,7 @@ from ivr.understanding.ears import Decisions, Labels
 from ivr.understanding.patterns import anchored
 from ivr.understanding.text import fold, normalise
 
-WRONG_COST = 4.0
+WRONG_COST = 3.2
 """A caller sent to the wrong consultant costs this many callers asked once more."""
 OVERRIDE_CONFIDENCE = 0.99
 
