@@ -24,7 +24,12 @@ def register(app: typer.Typer, settings: Callable[[], Settings]) -> None:
     @app.command("check-config")
     def check_config() -> None:
         """Check the settings and every file they name; start nothing."""
-        from ivr.loading import load_plan, load_prompts, require_folders  # noqa: PLC0415 - scipy
+        from ivr.loading import (  # noqa: PLC0415 - scipy
+            load_plan,
+            load_prompts,
+            require_folders,
+            rota_warnings,
+        )
         from ivr.understanding.place import Gazetteer  # noqa: PLC0415 - simplemma
 
         values = settings()
@@ -32,6 +37,8 @@ def register(app: typer.Typer, settings: Callable[[], Settings]) -> None:
         plan = load_plan(values.files.queues)
         load_prompts(values, plan.topics)
         Gazetteer.of_city(values.files.queues)
+        for warning in rota_warnings(values.files.queues, plan):
+            typer.echo(f"warning: {warning}", err=True)
         recognizers = select_recognizers(values.speech, values.files.models)
         print(
             f"in order: {len(plan.topics.all)} topics, {len(plan.consultants)} consultants, "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ivr.dialogue.script import GREETING
 from ivr.errors import HotlineError
+from ivr.routing.rota import load_rota
 from ivr.routing.skills import Consultant, Routing, load_consultants, load_routing
 from ivr.routing.staff import Staff
 from ivr.settings import Settings
@@ -52,6 +53,17 @@ def load_staff(folder: Path) -> tuple[Staff, dict[str, str]]:
         t.id: t.queue or "general" for t in plan.topics.all if t.id != EMERGENCY
     }
     return Staff(plan.consultants, plan.routing), queues
+
+
+def rota_warnings(folder: Path, plan: Plan) -> list[str]:
+    """Read the rota, if there is one, and tell what hours it leaves alone; raises ConfigError."""
+    file = folder / "rota.yaml"
+    if not file.exists():
+        return []
+    staff = Staff(plan.consultants, plan.routing)
+    topics = [topic for topic in plan.topics.ids if topic != EMERGENCY]
+    warnings = load_rota(file, staff.ids).warnings(staff, plan.routing, topics)
+    return [f"{file}: {warning}" for warning in warnings]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The `hotline` command as an operator meets it: one clear line, a status, nothing left running."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 HOTLINE = Path(sys.executable).parent / "hotline"
 COMMANDS = (
     (), ("run",), ("up",), ("check-config",), ("doctor",), ("demo",), ("classify",),
-    ("evaluate",),
+    ("evaluate",), ("simulate",), ("plan",),
     ("transcribe",), ("models",), ("models", "fetch"), ("models", "list"), ("models", "verify"),
     ("prompts",), ("prompts", "build"), ("prompts", "missing"), ("prompts", "check"),
     ("cases",), ("cases", "list"), ("cases", "show"),
@@ -96,6 +97,18 @@ def test_check_config_says_what_is_in_order(config: Path, tmp_path: Path) -> Non
     assert "40 consultants" in result.stdout
     assert "keypad" in result.stdout, "no model is in this folder"
     assert not (tmp_path / "state").exists(), "nothing is started or made"
+    assert not result.stderr, "the rota leaves no hour alone"
+
+
+def test_check_config_warns_of_hours_with_nobody(config: Path, tmp_path: Path) -> None:
+    queues = tmp_path / "queues"
+    shutil.copytree(ROOT / "queues", queues)
+    (queues / "rota.yaml").write_text(
+        'shifts:\n  - {name: day, from: "06:00", to: "22:00", consultants: ["101", "106"]}\n'
+    )
+    result = hotline("--config", config, "check-config", HOTLINE_FILES__QUEUES=str(queues))
+    assert result.returncode == 0, result.stderr
+    assert "rota.yaml: 00:00-06:00: nobody is on duty" in result.stderr
 
 
 def test_a_port_in_use(config: Path, tmp_path: Path) -> None:
