@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ivr.cli_files import require_writable, write
 from ivr.cli_speech import MODELS_DIR, ModelsDir
 from ivr.errors import HotlineError
 from ivr.types import LANGUAGES, Language
@@ -76,9 +77,7 @@ def evaluate(
     from ivr.understanding.sample_set import SampleSet, load_set, spread  # noqa: PLC0415
 
     language = _language(lang)
-    for file in (json_file, html_file):
-        if file and (file.is_dir() or not file.parent.is_dir()):
-            raise HotlineError(f"{file}: cannot be written: name a file in a folder that exists")
+    require_writable(json_file, html_file)
     topics = load_topics(queues / TOPICS_FILE)
     whole = load_set(given, topics.ids, language)
     chosen = SampleSet(whole.file, spread(whole.samples, limit))
@@ -98,9 +97,9 @@ def evaluate(
     measured = _measure(chosen, found, judges, engine, models_dir)
     typer.echo(report.as_text(measured), nl=False)
     if json_file:
-        _write(json_file, json.dumps(report.as_json(measured), ensure_ascii=False, indent=1) + "\n")
+        write(json_file, json.dumps(report.as_json(measured), ensure_ascii=False, indent=1) + "\n")
     if html_file:
-        _write(html_file, html.as_html(measured))
+        write(html_file, html.as_html(measured))
 
 
 def _language(lang: str | None) -> Language | None:
@@ -181,10 +180,3 @@ def _recognizers(
     for known in sorted(spoken - set(found)):
         raise HotlineError(f"{models_dir}: no model for {known!r}: hotline models fetch")
     return found
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise HotlineError(f"{file}: cannot be written: {error.strerror}") from None

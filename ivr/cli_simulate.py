@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ivr.cli_files import require_writable, write
 from ivr.errors import HotlineError
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 Queues = Annotated[Path, typer.Option(help="Folder of consultants, routing, rota and profile.")]
 QUEUES = Path("queues")
+MOST_CALLS = 1e7
+"""As many fit into the memory."""
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write JSON there.")]
 HtmlFile = Annotated[Path | None, typer.Option("--html", help="Write a page there.")]
 
@@ -50,10 +53,14 @@ def simulate(
     from ivr.routing.summary import summarise  # noqa: PLC0415
     from ivr.routing.trace import load_profile, make_trace  # noqa: PLC0415
 
-    _check_writable(json_file, html_file)
+    require_writable(json_file, html_file)
     staff, queue_of = load_staff(queues)
     profile = load_profile(queues / "profile.yaml", frozenset(queue_of))
     wanted = _calls(profile, calls_a_day)
+    if wanted * days > MOST_CALLS:
+        raise HotlineError(
+            f"{wanted * days:.0f} calls are more than {MOST_CALLS:.0f}: fewer --calls or --days"
+        )
     shifts = []
     if not everybody:
         rota = load_rota(queues / "rota.yaml", staff.ids)
@@ -65,16 +72,22 @@ def simulate(
     title = f"{wanted:g} calls a day, {days} {'day' if days == 1 else 'days'}"
     typer.echo(_as_text(summary, title), nl=False)
     if json_file:
-        json_file.write_text(json.dumps(summary.as_json(), indent=1) + "\n")
+        write(json_file, json.dumps(summary.as_json(), indent=1) + "\n")
     if html_file:
         from ivr.routing.report import as_html  # noqa: PLC0415
 
-        html_file.write_text(as_html(summary, title))
+        write(html_file, as_html(summary, title))
 
 
 def plan(
-    share: Annotated[float, typer.Option(min=0.01, max=0.999)] = 0.8,
-    within_s: Annotated[float, typer.Option("--within", min=1, max=600)] = 20,
+    share: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=0.999, help="To be answered in time; else as in routing.yaml."),
+    ] = None,
+    within_s: Annotated[
+        float | None,
+        typer.Option("--within", min=1, max=600, help="Seconds; else as in routing.yaml."),
+    ] = None,
     calls_a_day: Annotated[
         float | None,
         typer.Option("--calls", min=1, max=1e6, help="Calls a day; else as in profile.yaml."),
@@ -91,17 +104,24 @@ def plan(
     from ivr.loading import load_staff  # noqa: PLC0415 - commands start fast
     from ivr.routing.need import hourly_need  # noqa: PLC0415
     from ivr.routing.rota import load_rota  # noqa: PLC0415
+    from ivr.routing.skills import DEFAULT, Target  # noqa: PLC0415
     from ivr.routing.trace import load_profile  # noqa: PLC0415
 
-    _check_writable(json_file)
+    require_writable(json_file)
     staff, queue_of = load_staff(queues)
     profile = load_profile(queues / "profile.yaml", frozenset(queue_of))
     rota = load_rota(queues / "rota.yaml", staff.ids)
     wanted = _calls(profile, calls_a_day)
-    hours = hourly_need(profile, wanted, queue_of, share, within_s)
+
+    def target_of(queue: str) -> Target:
+        known = staff.routing.target(queue)
+        return Target(share=share or known.share, within_s=within_s or known.within_s)
+
+    hours = hourly_need(profile, wanted, queue_of, target_of)
     there = [min(len(rota.on_duty(h * 3600 + m * 60)) for m in range(60)) for h in range(24)]
     names = sorted({queue for hour in hours for queue in hour.queues})
-    typer.echo(f"{share:.0%} of {wanted:g} calls a day answered within {within_s:g} s")
+    total = target_of(DEFAULT)
+    typer.echo(f"{total.share:.0%} of {wanted:g} calls a day answered within {total.within_s:g} s")
     typer.echo("hour  calls  needed  rota  silos  " + "  ".join(f"{n:>9}" for n in names))
     for number, (hour, people) in enumerate(zip(hours, there, strict=True)):
         short = "!" if people < hour.needed else " "
@@ -115,20 +135,16 @@ def plan(
             {"hour": n, "calls": h.calls, "needed": h.needed, "rota": p, "queues": dict(h.queues)}
             for n, (h, p) in enumerate(zip(hours, there, strict=True))
         ]
-        json_file.write_text(json.dumps(rows, indent=1) + "\n")
+        write(json_file, json.dumps(rows, indent=1) + "\n")
 
 
 def _calls(profile: "Profile", wanted: float | None) -> float:
     return wanted if wanted is not None else sum(profile.calls_by_hour)
 
 
-def _check_writable(*files: Path | None) -> None:
-    for file in files:
-        if file and (file.is_dir() or not file.parent.is_dir()):
-            raise HotlineError(f"{file} cannot be written: choose a file in a folder that exists")
-
-
 def _as_text(summary: "Summary", title: str) -> str:
+    from ivr.routing.summary import percent  # noqa: PLC0415 - commands start fast
+
     rows = [
         ("all", summary.total),
         *summary.queues.items(),
@@ -141,17 +157,13 @@ def _as_text(summary: "Summary", title: str) -> str:
     ]
     for name, group in rows:
         numbers = (
-            _percent(group.within_20_s), _percent(group.within_30_s),
+            percent(group.within_20_s), percent(group.within_30_s),
             _number(group.mean_wait_s), _number(group.p95_wait_s),
-            _percent(group.abandoned), _number(group.skill),
+            percent(group.abandoned), _number(group.skill),
         )  # fmt: skip
         a, b, c, d, e, f = numbers
         lines.append(f"{name:<12} {group.calls:6d} {a:>8} {b:>8} {c:>7} {d:>7} {e:>8} {f:>6}")
     return "\n".join(lines) + "\n"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
 
 
 def _number(value: float | None) -> str:

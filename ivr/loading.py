@@ -42,16 +42,15 @@ def load_plan(folder: Path) -> Plan:
     topics = load_topics(folder / "topics.yaml")
     skills = frozenset(topics.ids) - {EMERGENCY}
     consultants = load_consultants(folder / "consultants.yaml", skills)
-    routing = load_routing(folder / "routing.yaml", skills, consultants)
+    queues = frozenset(topic.queue for topic in topics.all if topic.queue)
+    routing = load_routing(folder / "routing.yaml", skills, consultants, queues)
     return Plan(topics, consultants, routing)
 
 
 def load_staff(folder: Path) -> tuple[Staff, dict[str, str]]:
-    """Read who answers, and the queue of each topic; raises ConfigError."""
+    """Read who answers, and the queue of each topic but "emergency"; raises ConfigError."""
     plan = load_plan(folder)
-    queues: dict[str, str] = {
-        t.id: t.queue or "general" for t in plan.topics.all if t.id != EMERGENCY
-    }
+    queues: dict[str, str] = {t.id: t.queue for t in plan.topics.all if t.queue}
     return Staff(plan.consultants, plan.routing), queues
 
 

@@ -119,7 +119,7 @@ class Hearing:
                         return self._heard(self._candidate)
                     self._final = asyncio.create_task(self._conclude(self._utterance))
                     return None
-        return self._look_at_draft() or self._clear_already()
+        return await self._look_at_draft() or await self._clear_already()
 
     async def _feed(self, audio: bytes) -> None:
         assert self._utterance is not None  # noqa: S101 - for the type checker
@@ -137,14 +137,14 @@ class Hearing:
         # Until it is there nobody knows whether the caller has finished.
         self._endpointer.be_patient(self._endpointer.settings.unfinished_silence_s)
 
-    def _look_at_draft(self) -> Heard | None:
+    async def _look_at_draft(self) -> Heard | None:
         """See what a draft says, once it is there."""
         if self._draft is None or not self._draft.task.done():
             return None
         draft, self._draft = self._draft, None
         transcript, endpointer = draft.task.result(), self._endpointer
         settings = endpointer.settings
-        if transcript is not None and self._is_enough(transcript):
+        if transcript is not None and await self._is_enough(transcript):
             return Heard(transcript, True, endpointer.quiet_s)
         if draft.pause != self._pause:  # made of less than was said
             if endpointer.pausing:
@@ -162,17 +162,21 @@ class Hearing:
             endpointer.be_patient(patience[turn_of(transcript.text, transcript.language)])
         return None
 
-    def _clear_already(self) -> Heard | None:
+    async def _clear_already(self) -> Heard | None:
         """Ask whether the text of a streaming recogniser is enough, each time it has changed."""
         if not self._partial:
             return None
         recognizer = self._recognizer
         so_far = Transcript(self._partial, recognizer.language, recognizer.engine, 0.0)
         self._partial = None
-        return Heard(so_far, True, self._endpointer.quiet_s) if self._is_enough(so_far) else None
+        enough = await self._is_enough(so_far)
+        return Heard(so_far, True, self._endpointer.quiet_s) if enough else None
 
-    def _is_enough(self, so_far: Transcript) -> bool:
-        return self._enough is not None and bool(so_far.text) and self._enough(so_far)
+    async def _is_enough(self, so_far: Transcript) -> bool:
+        if self._enough is None or not so_far.text:
+            return False
+        # In a thread: where a list has a sign, the models are asked too.
+        return await asyncio.to_thread(self._enough, so_far)
 
     async def _conclude(self, utterance: Utterance) -> Transcript:
         """Give the draft made in this pause, if there is one, else recognise all."""

@@ -1,9 +1,11 @@
 """How many consultants each hour needs for a service level, by Erlang's formula."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ivr.errors import HotlineError
 from ivr.routing.erlang import consultants_for
+from ivr.routing.skills import DEFAULT, Target
 from ivr.routing.trace import Profile
 
 
@@ -22,10 +24,13 @@ def hourly_need(
     profile: Profile,
     calls_a_day: float,
     queue_of: Mapping[str, str],
-    share: float,
-    within_s: float,
+    target_of: Callable[[str], Target],
 ) -> list[HourlyNeed]:
-    """Return the need of the 24 hours; `queue_of` gives the queue of each topic."""
+    """Return the need of the 24 hours.
+
+    `queue_of` gives the queue of each topic, `target_of` the service level of a queue, and of all
+    calls together that of the queue "default". Raises HotlineError for more than can be planned.
+    """
     day, whole = sum(profile.calls_by_hour), sum(profile.topics.values())
     found = []
     for by_hour in profile.calls_by_hour:
@@ -41,12 +46,21 @@ def hourly_need(
         found.append(
             HourlyNeed(
                 calls,
-                consultants_for(calls, handled / calls, share, within_s) if calls else 0,
+                _needed(calls, handled, target_of(DEFAULT)),
                 {
-                    queue: consultants_for(some, seconds / some, share, within_s)
+                    queue: _needed(some, seconds, target_of(queue))
                     for queue, (some, seconds) in loads.items()
                     if some
                 },
             )
         )
     return found
+
+
+def _needed(calls: float, handled_s: float, target: Target) -> int:
+    if not calls:
+        return 0
+    try:
+        return consultants_for(calls, handled_s / calls, target.share, target.within_s)
+    except ValueError as error:
+        raise HotlineError(f"{error}: plan for fewer with --calls") from None

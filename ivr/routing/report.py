@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from ivr import page
-from ivr.routing.summary import Group, Summary
+from ivr.routing.summary import Group, Summary, percent
 from ivr.svg import BLUE, FAINT, GRID, RED, line, svg, text
 
 _BAR, _TALL, _LEFT, _TOP = 30, 170, 46, 14
@@ -20,12 +20,12 @@ def _page(summary: Summary, title: str) -> Iterator[str]:
     yield f"<h1>How long callers would wait</h1><p>{title}, through the routing as configured.</p>"
     yield '<div class="tiles">'
     for name, value, bad in (
-        ("answered within 20 s", _percent(total.within_20_s), (total.within_20_s or 0) < 0.8),
-        ("answered within 30 s", _percent(total.within_30_s), (total.within_30_s or 0) < 0.75),
+        ("answered within 20 s", percent(total.within_20_s), (total.within_20_s or 0) < 0.8),
+        ("answered within 30 s", percent(total.within_30_s), (total.within_30_s or 0) < 0.75),
         ("mean wait", _seconds(total.mean_wait_s), False),
         ("95 of 100 wait less than", _seconds(total.p95_wait_s), False),
-        ("gave up", _percent(total.abandoned), (total.abandoned or 0) > 0.05),
-        ("occupancy", _percent(summary.occupancy), summary.occupancy > 0.9),
+        ("gave up", percent(total.abandoned), (total.abandoned or 0) > 0.05),
+        ("occupancy", percent(summary.occupancy), summary.occupancy > 0.9),
         ("callers passed over", str(summary.passed_over), summary.passed_over > 0),
     ):
         yield f'<div class="tile{" bad" if bad else ""}"><b>{value}</b><span>{name}</span></div>'
@@ -67,16 +67,12 @@ def _table(groups: Mapping[str, Group]) -> Iterator[str]:
     yield "<table><tr><th></th>" + "".join(f'<th class="n">{t}</th>' for t in titles) + "</tr>"
     for name, group in groups.items():
         cells = (
-            str(group.calls), _percent(group.within_20_s), _percent(group.within_30_s),
-            _seconds(group.mean_wait_s), _seconds(group.p95_wait_s), _percent(group.abandoned),
+            str(group.calls), percent(group.within_20_s), percent(group.within_30_s),
+            _seconds(group.mean_wait_s), _seconds(group.p95_wait_s), percent(group.abandoned),
             "-" if group.skill is None else f"{group.skill:.1f}",
         )  # fmt: skip
         yield f"<tr><td>{name}</td>" + "".join(f'<td class="n">{c}</td>' for c in cells) + "</tr>"
     yield "</table>"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
 
 
 def _seconds(value: float | None) -> str:

@@ -7,21 +7,19 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ivr.routing.simulate import Shift
 from ivr.routing.skills import Routing
-from ivr.routing.staff import Staff
+from ivr.routing.staff import Booleans, Staff
 from ivr.routing.trace import DAY_S
 from ivr.types import LANGUAGES
-from ivr.understanding.source import Source
+from ivr.understanding.source import Configuration, Source
 
 HOUR_S = 3600
 
 
-class _Shift(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Shift(Configuration):
     name: Annotated[str, Field(min_length=1, max_length=40)]
     begins: Annotated[time, Field(alias="from")]
     ends: Annotated[time, Field(alias="to")]
@@ -35,9 +33,7 @@ class _Shift(BaseModel):
         return second >= begins or second < ends
 
 
-class _RotaFile(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _RotaFile(Configuration):
     shifts: Annotated[tuple[_Shift, ...], Field(min_length=1)]
 
 
@@ -97,7 +93,7 @@ def load_rota(path: Path, consultants: Sequence[str]) -> Rota:
     return Rota(shifts)
 
 
-def _crew(staff: Staff, names: set[str]) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+def _crew(staff: Staff, names: set[str]) -> Booleans:
     return np.array([name in names for name in staff.ids], dtype=np.bool_)
 
 

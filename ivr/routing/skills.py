@@ -5,22 +5,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ivr.types import Language
-from ivr.understanding.source import Source
+from ivr.understanding.source import Configuration, Source
 
 Level = Annotated[int, Field(ge=1, le=5)]
 """1 = can help out, 5 = knows it best; 0, where allowed, = nothing known."""
 
+DEFAULT = "default"
+"""In `targets`: all queues that are not named."""
+
 Priority = Literal["returned_emergency", "callback", "vulnerable", "normal"]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Consultant(_Model):
+class Consultant(Configuration):
     """One consultant; `id` is the extension and the name of the telephone."""
 
     id: Annotated[str, Field(pattern=r"^[0-9]{2,6}$")]
@@ -33,7 +32,7 @@ class Consultant(_Model):
         return self.skills.get(topic, 0)
 
 
-class Step(_Model):
+class Step(Configuration):
     """What is asked of a consultant for `for_s` seconds of waiting; None: from then on."""
 
     for_s: Annotated[float, Field(gt=0)] | None = None
@@ -41,7 +40,7 @@ class Step(_Model):
     language_level: Level = 1
     skill: str | None = None
     """Another topic whose level counts instead: the call overflows to its consultants."""
-    also: dict[str, Level] = {}
+    also: dict[str, Level] = Field(default_factory=dict)
     """Levels in further topics that are asked for too."""
 
     def serves(self, consultant: Consultant, topic: str, language: Language) -> bool:
@@ -53,22 +52,26 @@ class Step(_Model):
         )
 
 
-class Target(_Model):
+class Target(Configuration):
     """The service level to reach: this share of the callers answered within these seconds."""
 
-    share: Annotated[float, Field(gt=0, le=1)] = 0.8
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.8
     within_s: Annotated[float, Field(gt=0)] = 20
 
 
-class _RoutingFile(_Model):
+class _RoutingFile(Configuration):
     priorities: dict[Priority, Annotated[int, Field(ge=0, le=9)]]
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]
-    topics: dict[str, Annotated[tuple[Step, ...], Field(min_length=1)]] = {}
-    languages: dict[Language, Annotated[tuple[Step, ...], Field(min_length=1)]] = {}
-    targets: dict[str, Target] = {}
+    topics: dict[str, Annotated[tuple[Step, ...], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
+    languages: dict[Language, Annotated[tuple[Step, ...], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
+    targets: dict[str, Target] = Field(default_factory=dict)
 
 
-class _ConsultantsFile(_Model):
+class _ConsultantsFile(Configuration):
     consultants: Annotated[tuple[Consultant, ...], Field(min_length=1)]
 
 
@@ -108,7 +111,7 @@ class Routing:
 
     def target(self, queue: str) -> Target:
         """The service level a queue is to reach; 80 % within 20 s where nothing is said."""
-        return self.targets.get(queue) or self.targets.get("default") or Target()
+        return self.targets.get(queue) or self.targets.get(DEFAULT) or Target()
 
 
 def load_consultants(path: Path, topics: frozenset[str]) -> tuple[Consultant, ...]:
@@ -133,11 +136,19 @@ def load_consultants(path: Path, topics: frozenset[str]) -> tuple[Consultant, ..
 
 
 def load_routing(
-    path: Path, topics: frozenset[str], consultants: tuple[Consultant, ...]
+    path: Path,
+    topics: frozenset[str],
+    consultants: tuple[Consultant, ...],
+    queues: frozenset[str] = frozenset(),
 ) -> Routing:
     """Read `queues/routing.yaml`; raises ConfigError, also when a topic could never be served."""
     source = Source(path)
     file = source.validate(_RoutingFile)
+    for queue in file.targets.keys() - {DEFAULT, *queues}:
+        raise source.error(
+            f"unknown queue {queue!r}", "targets", queue,
+            hint="queues are: " + ", ".join(sorted({DEFAULT, *queues})),
+        )  # fmt: skip
     for topic in file.topics:
         if topic not in topics:
             raise source.error(f"unknown topic {topic!r}", "topics", topic)

@@ -66,6 +66,11 @@ def summarise(trace: Trace, outcome: Outcome, queue_of: Mapping[str, str]) -> Su
     )
 
 
+def percent(value: float | None) -> str:
+    """A share as it is printed."""
+    return "-" if value is None else f"{value:.1%}"
+
+
 def _group(outcome: Outcome, members: Booleans) -> Group:
     calls = int(members.sum())
     if not calls:

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ivr.types import Language
-from ivr.understanding.source import Source
+from ivr.understanding.source import Configuration, Source
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -24,17 +24,15 @@ _SPREAD = 1.0
 Share = Annotated[float, Field(ge=0)]
 
 
-class Profile(BaseModel):
+class Profile(Configuration):
     """What a day of the hotline is like; see `queues/profile.yaml`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     calls_by_hour: Annotated[tuple[Share, ...], Field(min_length=HOURS, max_length=HOURS)]
     topics: Annotated[dict[str, Share], Field(min_length=1)]
     languages: Annotated[dict[Language, Share], Field(min_length=1)]
     handling_s: Annotated[float, Field(gt=0)]
     """Mean talk and work after it."""
-    handling_by_topic_s: dict[str, Annotated[float, Field(gt=0)]] = {}
+    handling_by_topic_s: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     patience_s: Annotated[float, Field(gt=0)]
     """Mean time a caller waits before hanging up."""
 

@@ -147,7 +147,7 @@ def unpack_zip(archive: Path, folder: Path) -> None:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 with zipped.open(member) as source, place.open("wb") as sink:
                     shutil.copyfileobj(source, sink, CHUNK)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+    except (zipfile.BadZipFile, RuntimeError, EOFError) as error:  # encrypted, packed unusually
         raise DownloadError(f"{archive.name}: not a usable zip archive ({error})") from None
 
 

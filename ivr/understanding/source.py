@@ -18,6 +18,12 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
+class Configuration(BaseModel):
+    """A piece of configuration whose lists become tuples and whose times are text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 class Source:
     """One YAML file: its data, and the line of each of its places."""
 

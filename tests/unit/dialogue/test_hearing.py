@@ -1,6 +1,7 @@
 """When an answer ends and what is made of it: a script speaks, a script recognises."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -243,6 +244,31 @@ async def test_a_changed_partial_text_is_asked_about_once() -> None:
     assert asked == ["ktoś", "ktoś tonie"]
     assert heard is not None
     assert heard.early
+
+
+async def test_judging_a_beginning_keeps_nobody_else_waiting() -> None:
+    """The models take 20 ms and a queue of their own: other callers' audio must go on meanwhile."""
+
+    def enough(_: Transcript) -> bool:
+        time.sleep(0.3)
+        return True
+
+    async def others() -> float:
+        longest, last = 0.0, time.monotonic()
+        while True:
+            await asyncio.sleep(0.005)
+            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+            if stop.is_set():
+                return longest
+
+    stop = asyncio.Event()
+    waiting = asyncio.create_task(others())
+    async with listening(Scripted("mąż nie oddycha i"), enough) as caller:
+        await caller.sound(SPEECH, 1)
+        heard, _ = await caller.until_heard()
+    stop.set()
+    assert heard.early
+    assert await waiting < 0.2
 
 
 async def test_a_closed_hearing_leaves_nothing(recwarn: Sequence[object]) -> None:

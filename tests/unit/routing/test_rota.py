@@ -1,6 +1,7 @@
 """Shifts, profiles and the two commands that use them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from ivr.errors import ConfigError, HotlineError
 from ivr.loading import load_staff
 from ivr.routing.need import hourly_need
 from ivr.routing.rota import load_rota
+from ivr.routing.skills import Target
 from ivr.routing.trace import load_profile
 
 QUEUES = Path(__file__).parents[3] / "queues"
@@ -89,10 +91,27 @@ def test_profiles_are_refused(tmp_path: Path, old: str, new: str, words: tuple[s
 
 def test_the_need_of_an_hour() -> None:
     profile = load_profile(QUEUES / "profile.yaml", frozenset(QUEUE_OF))
-    hours = hourly_need(profile, 808, QUEUE_OF, 0.8, 20)
+    hours = hourly_need(profile, 808, QUEUE_OF, STAFF.routing.target)
     assert sum(hour.calls for hour in hours) == pytest.approx(808)
     assert hours[9].needed < sum(hours[9].queues.values()), "silos need more"
     assert (hours[1].needed, dict(hours[1].queues)) == (0, {}), "no calls at one in the night"
+
+
+def test_each_queue_is_planned_for_its_own_target() -> None:
+    profile = load_profile(QUEUES / "profile.yaml", frozenset(QUEUE_OF))
+    routing = replace(STAFF.routing, targets={"waste": Target(share=0.99, within_s=1)})
+    usual = hourly_need(profile, 808, QUEUE_OF, STAFF.routing.target)[9]
+    strict = hourly_need(profile, 808, QUEUE_OF, routing.target)[9]
+    assert strict.queues["waste"] > usual.queues["waste"]
+    assert {**strict.queues, "waste": 0} == {**usual.queues, "waste": 0}
+    assert strict.needed == usual.needed
+
+
+@pytest.mark.parametrize("words", [("plan",), ("simulate", "--days", "400")])
+def test_more_than_can_be_reckoned_is_refused(words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, [*words, "--calls", "1000000", "--queues", str(QUEUES)])
+    assert isinstance(result.exception, HotlineError)
+    assert "--calls" in str(result.exception)
 
 
 def test_simulate_prints_and_writes(tmp_path: Path) -> None:

@@ -83,6 +83,8 @@ def test_consultants_are_refused(
         (PRIORITIES + "steps:\n  - {level: 0}\nlanguages:\n  uk:\n    - {for_s: 3, level: 0}\n", 5,
          ("languages.uk", "last step")),
         (PRIORITIES + "steps:\n  - {level: 0}\ntargets: {roads: {share: 1.5}}\n", 4, ("targets",)),
+        (PRIORITIES + "steps:\n  - {level: 0}\ntargets: {moon: {share: 0.9}}\n", 4,
+         ("unknown queue 'moon'", "default")),
         (PRIORITIES + "step:\n  - {level: 0}\n", 2, ("unknown key 'step'",)),
     ],
 )  # fmt: skip

@@ -156,6 +156,21 @@ def test_a_link_in_an_archive_and_no_archive_are_refused(tmp_path: Path) -> None
         unpack_zip(archive, tmp_path / "in")
 
 
+@pytest.mark.parametrize(
+    ("header", "central", "value"), [(6, 8, 1), (8, 10, 99)], ids=["encrypted", "packed unusually"]
+)
+def test_an_archive_that_cannot_be_read_is_refused(
+    tmp_path: Path, header: int, central: int, value: int
+) -> None:
+    content = bytearray(zipped({"m/good": b"1"}))
+    for signature, place in ((b"PK\x03\x04", header), (b"PK\x01\x02", central)):
+        content[content.index(signature) + place] = value
+    archive = tmp_path / "a.zip"
+    archive.write_bytes(content)
+    with pytest.raises(DownloadError, match="not a usable zip"):
+        unpack_zip(archive, tmp_path / "in")
+
+
 def listed(tmp_path: Path, server: Server) -> Path:
     entry = {"url": server.url, "sha256": hashlib.sha256(server.body).hexdigest()}
     lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in entry.items())
