@@ -142,7 +142,7 @@ fi
 # ---- 5. what callers say is learnt once; after an edit the service learns anew when it starts
 
 if [ ! -e "$state/cache/understanding.joblib" ]; then
-  say "learning topics and emergencies (two minutes)"
+  say "learning topics and emergencies (four minutes the first time)"
   HOTLINE_SERVICE__STATE_DIR=$state .venv/bin/hotline topics train
 fi
 say "ready"

@@ -97,7 +97,7 @@ class Understanding:
         """Read a folder's topics.yaml and emergencies.yaml, and train or take what was kept.
 
         `cache_dir` must be inside the hotline's own state folder; None keeps nothing. Training
-        takes up to a minute, the very first time some more. Raises ConfigError for files that
+        takes about a minute, the very first time four. Raises ConfigError for files that
         cannot be used.
         """
         known = load_topics(queues_dir / TOPICS_FILE)
