@@ -71,7 +71,7 @@ class Reconciler:
         try:
             for consultant, device in devices.items():
                 await self._board.set_device(consultant, device)
-                ended = await self._board.expire(consultant, busy=device == "busy")
+                ended = await self._board.expire(consultant)
                 if ended:
                     self._log.warning("a state nobody renewed is over", consultant=consultant,
                                       state=ended)  # fmt: skip

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any
+from uuid import uuid4
 
 import structlog
 from aiohttp import web
@@ -56,13 +57,16 @@ class Service:
         )
         self.store = CaseStore(settings.cases.database)
         self._drain = Drain(state_dir / "journal", self.store, on_problem=self._case_problem)
-        owner = f"{settings.service.node}-{id(self):x}-{asterisk.agi_port}"
-        self._board = Board(settings.redis.url, owner, timeout_s=settings.redis.timeout_s)
+        node = settings.service.node
+        self._board = Board(
+            settings.redis.url, f"{node}-{uuid4()}", timeout_s=settings.redis.timeout_s, node=node
+        )
         self.matcher = Matcher(
             self._board, Staff(loaded.plan.consultants, loaded.plan.routing),
             lease_s=settings.routing.lease_s,
             on_problem=self._board_lost,
             on_back=self._board_back,
+            sees_telephones=lambda: self._ami.connected,
         )  # fmt: skip
         self._audio = AudioSocketServer(asterisk.service_host, asterisk.audiosocket_port)
         self._agi = AgiServer(

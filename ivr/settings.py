@@ -92,6 +92,8 @@ class TrunkSettings(_Section):
 
     numbers: tuple[DialledNumber, ...] = ("19115",)
     incoming: tuple[Host, ...] = ("127.0.0.2",)
+    outgoing: HostPort | None = None
+    """Where callbacks are dialled; without one none are offered."""
 
 
 class EmergencySettings(_Section):
@@ -103,10 +105,22 @@ class EmergencySettings(_Section):
     ring_s: Annotated[int, Field(ge=10, le=180)] = 45
 
 
-class RedisSettings(_Section):
-    """The live state all processes share."""
+def _redis_url(value: str) -> str:
+    from ivr.routing.redis_link import parse_address  # noqa: PLC0415 - commands start fast
 
-    url: Annotated[str, Field(pattern=r"^(redis|rediss|unix)://")] = "redis://127.0.0.1:6379/0"
+    if "+" in value.partition("://")[0]:
+        parse_address(value)
+    return value
+
+
+class RedisSettings(_Section):
+    """The live state all processes share; of several servers see `ivr/routing/redis_link.py`."""
+
+    url: Annotated[
+        str,
+        Field(pattern=r"^(redis|rediss|unix|redis\+sentinel|redis\+cluster)://"),
+        AfterValidator(_redis_url),
+    ] = "redis://127.0.0.1:6379/0"
     timeout_s: Annotated[float, Field(gt=0, le=10)] = 1.0
 
 
@@ -134,6 +148,27 @@ class RoutingSettings(_Section):
     wrap_up_s: Annotated[float, Field(ge=0, le=600)] = 10.0
     reconcile_s: Annotated[float, Field(ge=0.5, le=120)] = 10.0
     pause_after_no_answer: bool = True
+    telephone_logs_in: bool = True
+    """Whether a consultant never seen before is available as soon as the telephone registers."""
+    announce_s: Annotated[float, Field(ge=5, le=600)] = 45.0
+    """How often who waits is told the place and the expected wait."""
+
+
+class CallbackSettings(_Section):
+    """Whom the hotline may call back, and how often."""
+
+    offer: bool = True
+    """Only with an outgoing trunk: `[trunks] outgoing`."""
+    countries: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[A-Z]{2}$")], ...], Field(min_length=1)
+    ] = ("PL",)
+    """Ordinary numbers of these countries, never premium ones."""
+    ring_s: Annotated[int, Field(ge=5, le=120)] = 30
+    retry_after_s: tuple[Annotated[float, Field(ge=0, le=86_400)], ...] = (120.0, 600.0)
+    """Seconds between the tries; after the last try the case is left for a person."""
+    per_minute: Annotated[int, Field(ge=1, le=600)] = 20
+    per_day: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    most_open: Annotated[int, Field(ge=1, le=10_000)] = 200
 
 
 class Settings(BaseSettings):
@@ -156,6 +191,7 @@ class Settings(BaseSettings):
     cases: CaseSettings = CaseSettings()
     dialogue: DialogueSettings = DialogueSettings()
     routing: RoutingSettings = RoutingSettings()
+    callback: CallbackSettings = CallbackSettings()
     speech: SpeechSettings = SpeechSettings()
 
     @classmethod

@@ -6,31 +6,36 @@ same plan and commits the offers of its own callers.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from redis.asyncio import Redis
-from redis.asyncio.client import Pipeline
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from ivr.errors import HotlineError
 from ivr.routing import scripts
+from ivr.routing.callback import Callback
 from ivr.routing.plan import WaitingCall
+from ivr.routing.redis_link import connect
 
 State = Literal["offline", "available", "reserved", "ringing", "talking", "wrap_up", "paused"]
 Device = Literal["idle", "busy", "unavailable"]
+Try = Literal["dial", "full", "gone"]
 
 
 class BoardDownError(Exception):
     """Redis does not answer: callers are handed to Asterisk's own queue until it does."""
 
 
+class BoardVersionError(BoardDownError):
+    """The board in Redis was written by another version: it is not read."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConsultantState:
-    """One consultant on the board; times are seconds since the epoch by Redis's clock."""
+    """One consultant on the board; times are seconds since the epoch by the board's clock."""
 
     id: str
     state: State
@@ -39,6 +44,8 @@ class ConsultantState:
     call: str
     reason: str
     lease: float | None
+    node: str = ""
+    """Where the telephone is registered."""
 
     @property
     def free(self) -> bool:
@@ -60,40 +67,28 @@ class Snapshot:
     owners: dict[str, str]
     offered: dict[str, str]
     consultants: dict[str, ConsultantState]
+    callbacks: dict[str, Callback]
 
 
 class Board:
-    """The board, seen by one process named `owner`. All methods raise BoardDownError."""
+    """The board, seen by one process named `owner` at the Asterisk node `node`.
 
-    def __init__(self, url: str, owner: str, *, timeout_s: float, prefix: str = "hotline:"):
-        # One retry: after a restart of Redis each pooled connection finds out for itself that it is
-        # dead. A script that ran although its answer was lost says no the second time: harmless.
-        self._redis: Redis = Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_timeout=None,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 1),
-        )
-        self._listener: Redis = Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_timeout=None,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 1),
-        )
-        self.owner = owner
+    All methods raise BoardDownError.
+    """
+
+    def __init__(
+        self, url: str, owner: str, *, timeout_s: float, node: str = "a", prefix: str = "{hotline}:"
+    ):
+        try:
+            self._redis = connect(url, timeout_s)
+            self._listener = connect(url, timeout_s)
+        except ValueError as error:
+            raise HotlineError(f"[redis] url: {error}") from None
+        self.owner, self.node = owner, node
         self._timeout_s = timeout_s
         self._prefix = prefix
-        self._waiting, self._offered = prefix + "waiting", prefix + "offered"
-        self._channel = prefix + "changed"
-        self._offer = self._redis.register_script(scripts.OFFER)
-        self._move = self._redis.register_script(scripts.MOVE)
-        self._device = self._redis.register_script(scripts.DEVICE)
-        self._expire = self._redis.register_script(scripts.EXPIRE)
-
-    def _key(self, consultant: str) -> str:
-        return f"{self._prefix}consultant:{consultant}"
+        self._latest = 0.0
+        self._scripts: dict[str, Any] = {}
 
     async def close(self) -> None:
         """Close the connections."""
@@ -101,33 +96,62 @@ class Board:
         await self._listener.aclose()
 
     async def now(self) -> float:
-        """Redis's clock, seconds since the epoch; also tells whether Redis is there."""
-        async with self._deadline():
-            seconds, micros = await self._redis.time()
-        return float(seconds) + float(micros) / 1e6
+        """The board's clock, seconds since the epoch; also tells whether Redis is there."""
+        return float(cast(str, await self._run(scripts.CLOCK, [], [])))
 
-    async def heartbeat(self, ttl_s: float) -> None:
-        """Tell the others that this process lives, for `ttl_s` seconds."""
+    async def heartbeat(self, ttl_s: float, *, telephones: bool = True) -> None:
+        """Tell the others that this process lives, for `ttl_s` seconds.
+
+        `telephones`: it also sees the telephones of its node. Raises BoardVersionError when the
+        board is of another version.
+        """
+        node = self.node if telephones else ""
+        kind, value = cast(
+            list[str],
+            await self._run(
+                scripts.HEARTBEAT, ["version"],
+                [self.owner, node, ttl_s, self._latest, scripts.VERSION],
+            ),
+        )  # fmt: skip
+        if kind == "version":
+            raise BoardVersionError(
+                f"the board in Redis is of version {value}, this program knows {scripts.VERSION}: "
+                "give each version a Redis database of its own ([redis] url)"
+            )
+        self._latest = float(value)
+
+    async def adopt(self, consultants: Sequence[str]) -> None:
+        """Take over from a board of version 1 who is paused or logged out, once."""
+        client = cast(Redis, self._redis)
         async with self._deadline():
-            await self._redis.set(f"{self._prefix}process:{self.owner}", "1", px=int(ttl_s * 1000))
+            if await client.exists(self._prefix + "version"):
+                return
+            for consultant in consultants:
+                old = f"hotline:{_of(consultant)}"
+                before = await client.hgetall(old)
+                if before.get("state") in ("paused", "offline"):
+                    kept: Any = {key: before[key] for key in _ADOPTED if key in before}
+                    await client.hset(self._prefix + _of(consultant), mapping=kept)
+                await client.delete(old)
+            await client.delete("hotline:waiting", "hotline:offered")
 
     async def join(self, call: WaitingCall) -> None:
         """Put a caller on the board; again is harmless."""
         value = json.dumps({**asdict(call), "owner": self.owner})
-        await self._write(lambda p: p.hset(self._waiting, call.id, value))
+        await self._run(scripts.JOIN, ["waiting"], [call.id, value])
 
     async def leave(self, call: str) -> None:
         """Take a caller off the board, with what was offered for it."""
-        await self._write(lambda p: (p.hdel(self._waiting, call), p.hdel(self._offered, call)))
+        await self._run(scripts.LEAVE, ["waiting", "offered"], [call])
 
     async def withdraw_offer(self, call: str) -> None:
         """Forget the offer of a caller who goes on waiting."""
-        await self._write(lambda p: p.hdel(self._offered, call))
+        await self._run(scripts.WITHDRAW, ["offered"], [call])
 
     async def offer(self, call: str, consultant: str, lease_s: float) -> bool:
         """Reserve a consultant for a caller; False when either is no longer to be had."""
-        keys = [self._waiting, self._offered, self._key(consultant)]
-        return bool(await self._run(self._offer, keys, [call, consultant, lease_s]))
+        keys = ["waiting", "callbacks", "offered", _of(consultant)]
+        return bool(await self._run(scripts.OFFER, keys, [call, consultant, lease_s]))
 
     async def move(
         self,
@@ -145,39 +169,92 @@ class Board:
         arguments: list[str | float] = [
             call, ",".join(expected), state, reason, lease_s, int(keep_call), int(renew),
         ]  # fmt: skip
-        return bool(await self._run(self._move, [self._key(consultant), self._offered], arguments))
+        return bool(await self._run(scripts.MOVE, ["offered", _of(consultant)], arguments))
 
-    async def set_device(self, consultant: str, device: Device) -> bool:
-        """Note the state of a telephone; True when it is another than before."""
-        return bool(await self._run(self._device, [self._key(consultant)], [device]))
+    async def set_device(
+        self,
+        consultant: str,
+        device: Device,
+        *,
+        node: str | None = None,
+        begins: State = "available",
+    ) -> bool:
+        """Note the state of a telephone at a node (None: the own); True when it is another.
 
-    async def expire(self, consultant: str, *, busy: bool) -> str:
+        `begins`: the state of a consultant who has never been seen before.
+        """
+        where = self.node if node is None else node
+        return bool(await self._run(scripts.DEVICE, [_of(consultant)], [device, where, begins]))
+
+    async def expire(self, consultant: str) -> str:
         """End a state whose lease is over; returns that state, or '' when nothing was to do."""
-        keys = [self._key(consultant), self._offered]
-        return str(await self._run(self._expire, keys, [int(busy)]))
+        return str(await self._run(scripts.EXPIRE, ["offered", _of(consultant)], []))
+
+    async def mend(self, call: str, consultant: str) -> bool:
+        """Forget an offer that its consultant knows nothing of; True when there was one."""
+        return bool(await self._run(scripts.MEND, ["offered", _of(consultant)], [call]))
+
+    async def ask_callback(self, callback: Callback, most: int) -> str:
+        """Put a callback on the board, unless there is one for the number or there are `most`.
+
+        Returns the call whose callback the number has now, '' when there are too many.
+        """
+        keys = ["callbacks", "callback_numbers", "callback_tries"]
+        arguments: list[str | float] = [
+            callback.call.id, callback.number, callback.to_json(), callback.tries,
+            callback.not_before, most,
+        ]  # fmt: skip
+        return str(await self._run(scripts.ASK_CALLBACK, keys, arguments))
+
+    async def try_callback(
+        self, callback: Callback, again_after_s: float, *, per_minute: int, per_day: int
+    ) -> Try:
+        """Note that a callback is dialled now, for the `tries + 1`st time, if that many may be."""
+        arguments: list[str | float] = [
+            callback.call.id, callback.tries + 1, again_after_s, per_minute, per_day,
+        ]  # fmt: skip
+        keys = ["callbacks", "callback_tries", "dials"]
+        return cast(Try, await self._run(scripts.TRY_CALLBACK, keys, arguments))
+
+    async def end_callback(self, callback: Callback) -> bool:
+        """Take a callback off the board; False when another process was quicker."""
+        keys = ["callbacks", "callback_numbers", "callback_tries"]
+        arguments: list[str | float] = [callback.call.id, callback.number]
+        return bool(await self._run(scripts.END_CALLBACK, keys, arguments))
+
+    async def callback_of(self, number: str) -> Callback | None:
+        """The callback that a number waits for."""
+        text = await self._run(scripts.CALLBACK_OF, ["callbacks", "callback_numbers"], [number])
+        return Callback.from_json(cast(str, text)) if text else None
 
     async def snapshot(self, consultants: Sequence[str]) -> Snapshot:
         """Read the whole board; callers of processes that died are dropped from it."""
-        async with self._deadline():
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.time()
-                pipe.hgetall(self._waiting)
-                pipe.hgetall(self._offered)
-                for consultant in consultants:
-                    pipe.hgetall(self._key(consultant))
-                (seconds, micros), waiting, offered, *states = await pipe.execute()
-            entries = {call: json.loads(value) for call, value in waiting.items()}
-            dead = await self._dead({entry["owner"] for entry in entries.values()})
+        keys = ["waiting", "offered", "callbacks", "callback_tries", *map(_of, consultants)]
+        now_text, alive, waiting, offered, callbacks, tries, states = cast(
+            list[Any], await self._run(scripts.SNAPSHOT, keys, [])
+        )
+        now = self._latest = float(now_text)
+        living = {who for who, until in _pairs(alive).items() if float(until) > now}
+        entries = {call: json.loads(value) for call, value in _pairs(waiting).items()}
         owners = {call: str(entry.pop("owner")) for call, entry in entries.items()}
-        for call in [call for call, owner in owners.items() if owner in dead]:
-            await self.leave(call)
-            del owners[call], entries[call]
+        for call, owner in list(owners.items()):
+            if owner != self.owner and f"p:{owner}" not in living:
+                await self.leave(call)
+                del owners[call], entries[call]
+        tried = _pairs(tries)
         return Snapshot(
-            float(seconds) + float(micros) / 1e6,
+            now,
             tuple(WaitingCall(**entry) for entry in entries.values()),
             owners,
-            dict(offered),
-            {c: _state(c, values) for c, values in zip(consultants, states, strict=True)},
+            _pairs(offered),
+            {
+                name: _state(name, _pairs(fields), living)
+                for name, fields in zip(consultants, states, strict=True)
+            },
+            {
+                call: Callback.from_json(text, tried.get(call, ""))
+                for call, text in _pairs(callbacks).items()
+            },
         )
 
     async def changes(self) -> AsyncIterator[None]:
@@ -192,6 +269,10 @@ class Board:
         except (RedisError, OSError, TimeoutError) as error:
             raise BoardDownError(str(error)) from error
 
+    @property
+    def _channel(self) -> str:
+        return self._prefix + "changed"
+
     @asynccontextmanager
     async def _deadline(self) -> AsyncIterator[None]:
         # Not redis-py's own socket_timeout: its sending goes through asyncio.wait_for, which before
@@ -202,37 +283,48 @@ class Board:
         except (RedisError, OSError, TimeoutError) as error:
             raise BoardDownError(str(error) or "it does not answer") from error
 
-    async def _dead(self, owners: set[str]) -> set[str]:
-        others = sorted(owners - {self.owner})
-        if not others:
-            return set()
-        alive = await self._redis.mget([f"{self._prefix}process:{owner}" for owner in others])
-        return {owner for owner, value in zip(others, alive, strict=True) if value is None}
-
-    async def _write(self, fill: Callable[[Pipeline], object]) -> None:
-        async with self._deadline(), self._redis.pipeline(transaction=True) as pipe:
-            fill(pipe)
-            pipe.publish(self._channel, "")
-            await pipe.execute()
-
     async def _run(
-        self, script: object, keys: Sequence[str], arguments: Sequence[str | float]
+        self, text: str, keys: Sequence[str], arguments: Sequence[str | float]
     ) -> object:
+        script = self._scripts.get(text)
+        if script is None:
+            script = self._scripts[text] = cast(Redis, self._redis).register_script(text)
+        names = [self._prefix + key for key in ("clock", "alive", *keys)]
         async with self._deadline():
-            result = await script(keys=list(keys), args=list(arguments))  # type: ignore[operator]
-            if result:
-                await self._redis.publish(self._channel, "")
-        return result
+            return await script(keys=names, args=[*arguments, self._channel])
 
 
-def _state(consultant: str, values: dict[str, str]) -> ConsultantState:
+_ADOPTED = ("state", "since", "reason")
+
+
+def _of(consultant: str) -> str:
+    return f"consultant:{consultant}"
+
+
+def _pairs(flat: Sequence[str]) -> dict[str, str]:
+    """What HGETALL gives to a script."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _state(consultant: str, values: Mapping[str, str], living: set[str]) -> ConsultantState:
+    devices = {
+        node: device
+        for key, device in values.items()
+        if (node := key.removeprefix("device:")) != key and f"n:{node}" in living
+    }
+    device, node = "unavailable", ""
+    for wanted in ("idle", "busy"):
+        for at, now in sorted(devices.items()):
+            if now == wanted:
+                device, node = now, at
     lease = values.get("lease")
     return ConsultantState(
         consultant,
         cast(State, values.get("state", "offline")),
         float(values.get("since", 0)),
-        cast(Device, values.get("device", "unavailable")),
+        cast(Device, device),
         values.get("call", ""),
         values.get("reason", ""),
         float(lease) if lease else None,
+        node,
     )

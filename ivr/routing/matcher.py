@@ -1,11 +1,13 @@
 """One process's part in the matching: watches the board and commits its own callers' offers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
-from ivr.routing.board import Board, BoardDownError, Snapshot
-from ivr.routing.plan import Offer, WaitingCall, order, plan
+from ivr.routing.board import Board, BoardDownError, BoardVersionError, Snapshot
+from ivr.routing.callback import Callback
+from ivr.routing.plan import Offer, WaitingCall, plan
 from ivr.routing.staff import Floor, Staff
 
 TICK_S = 1.0
@@ -14,14 +16,30 @@ HEARTBEAT_TTL_S = 5.0
 RETRY_S = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class StepBegun:
+    """A step of a caller's waiting that begins without an offer; kept in the case."""
+
+    step: int
+    asks: dict[str, object]
+    able: dict[str, str]
+    """What everybody does whom this step lets answer."""
+
+
 class Ticket:
     """A caller's place on the board."""
 
     def __init__(self, call: WaitingCall):
         self.call = call
-        self.ahead = 0
-        """Callers who are served before this one."""
+        self.steps: asyncio.Queue[StepBegun] = asyncio.Queue()
+        self._step = -1
         self._offers: asyncio.Queue[Offer | BoardDownError] = asyncio.Queue()
+
+    def note_step(self, step: int, describe: Callable[[], StepBegun]) -> None:
+        """Tell of a step the first time it is seen."""
+        if step != self._step:
+            self._step = step
+            self.steps.put_nowait(describe())
 
     async def offer(self) -> Offer:
         """Wait for a consultant; BoardDownError when the board is gone."""
@@ -54,12 +72,16 @@ class Matcher:
         lease_s: float,
         on_problem: Callable[[Exception], None],
         on_back: Callable[[], None] = lambda: None,
+        on_callback: Callable[[Offer, Callback], None] | None = None,
+        sees_telephones: Callable[[], bool] = lambda: True,
     ):
         self.board, self.staff = board, staff
         self._lease_s = lease_s
         self._on_problem, self._on_back = on_problem, on_back
+        self._on_callback, self._sees_telephones = on_callback, sees_telephones
         self._tickets: dict[str, Ticket] = {}
         self._wake = asyncio.Event()
+        self._told = ""
         self.healthy = False
         self.snapshot: Snapshot | None = None
 
@@ -93,7 +115,9 @@ class Matcher:
             group.create_task(self._listen())
             while True:
                 try:
-                    await self.board.heartbeat(HEARTBEAT_TTL_S)
+                    if not self.healthy:
+                        await self.board.adopt(self.staff.ids)
+                    await self.board.heartbeat(HEARTBEAT_TTL_S, telephones=self._sees_telephones())
                     await self._match()
                     self._found()
                 except BoardDownError as error:
@@ -133,12 +157,7 @@ class Matcher:
         staff = self.staff
         snapshot = await self.board.snapshot(staff.ids)
         self.snapshot = snapshot
-        for state in snapshot.consultants.values():
-            if state.state == "wrap_up" and state.lease and state.lease <= snapshot.now:
-                await self.board.expire(state.id, busy=False)
-        for ticket in list(self._tickets.values()):
-            if ticket.call.id not in snapshot.owners:  # Redis came back without its memory
-                await self.board.join(ticket.call)
+        await self._mend(snapshot)
         ghosts = {  # who left while being joined again would stand before others for ever
             name
             for name, owner in snapshot.owners.items()
@@ -146,21 +165,63 @@ class Matcher:
         }
         for name in ghosts:
             await self.board.leave(name)
-        waiting = [
-            call
-            for call in snapshot.waiting
-            if call.id not in snapshot.offered and call.id not in ghosts
-        ]
-        for position, call in enumerate(order(waiting)):
-            if mine := self._tickets.get(call.id):
-                mine.ahead = position
-        for offer in plan(waiting, _floor(staff, snapshot), snapshot.now):
-            wanted = self._tickets.get(offer.call)
-            if wanted and await self.board.offer(offer.call, offer.consultant, self._lease_s):
-                if self._tickets.get(offer.call) is wanted:
-                    wanted.put(offer)
-                else:  # the caller left while the offer was being committed
-                    await self.release(offer)
+        waiting = unoffered(snapshot, ghosts, callbacks=self._dials)
+        floor = floor_of(staff, snapshot)
+        offers = plan(waiting, floor, snapshot.now)
+        for offer in offers:
+            if callback := snapshot.callbacks.get(offer.call):
+                await self._offer_callback(offer, callback)
+            elif wanted := self._tickets.get(offer.call):
+                await self._offer(offer, wanted)
+        self._note_steps(snapshot, floor, {offer.call for offer in offers})
+
+    async def _mend(self, snapshot: Snapshot) -> None:
+        """Put right what a process that died or a Redis that forgot has left behind."""
+        for state in snapshot.consultants.values():
+            if state.state == "wrap_up" and state.lease and state.lease <= snapshot.now:
+                await self.board.expire(state.id)
+        for ticket in list(self._tickets.values()):
+            if ticket.call.id not in snapshot.owners:  # Redis came back without its memory
+                await self.board.join(ticket.call)
+        for call, consultant in snapshot.offered.items():
+            known = snapshot.consultants.get(consultant)
+            if known is None or known.call != call:
+                await self.board.mend(call, consultant)
+
+    async def _offer(self, offer: Offer, wanted: Ticket) -> None:
+        if await self.board.offer(offer.call, offer.consultant, self._lease_s):
+            if self._tickets.get(offer.call) is wanted:
+                wanted.put(offer)
+            else:  # the caller left while the offer was being committed
+                await self.release(offer)
+
+    async def _offer_callback(self, offer: Offer, callback: Callback) -> None:
+        dial = self._on_callback
+        if dial and await self.board.offer(offer.call, offer.consultant, self._lease_s):
+            dial(offer, callback)
+
+    @property
+    def _dials(self) -> bool:
+        """Whether this process can dial callbacks; they must not hold consultants if nobody can."""
+        return self._on_callback is not None and self._sees_telephones()
+
+    def _note_steps(self, snapshot: Snapshot, floor: Floor, offered: Collection[str]) -> None:
+        staff = self.staff
+        for name, ticket in self._tickets.items():
+            if name in offered or name in snapshot.offered:
+                continue
+            call = ticket.call
+            step = floor.step(call.topic, call.language, snapshot.now - call.queued_at)
+
+            def describe(call: WaitingCall = call, step: int = step) -> StepBegun:
+                able = staff.able(call.topic, call.language, step).nonzero()[0]
+                names = [staff.ids[i] for i in able]
+                asks = staff.demand(call.topic, call.language, step).model_dump(
+                    exclude_defaults=True
+                )
+                return StepBegun(step, asks, {name: _doing(snapshot, name) for name in names})
+
+            ticket.note_step(step, describe)
 
     async def release(self, offer: Offer) -> None:
         """Give a reserved consultant back, whose caller is gone."""
@@ -174,17 +235,43 @@ class Matcher:
             self._on_back()
 
     def _lost(self, error: BoardDownError) -> None:
-        if self.healthy:
+        news = isinstance(error, BoardVersionError) and str(error) != self._told
+        if self.healthy or news:
             self._on_problem(error)
+            self._told = str(error)
         self.healthy = False
         for ticket in self._tickets.values():
             ticket.put(error)
 
 
-def _floor(staff: Staff, snapshot: Snapshot) -> Floor:
+def floor_of(staff: Staff, snapshot: Snapshot) -> Floor:
+    """Who is there, as the plan wants it."""
     states = snapshot.consultants.values()
     return Floor.of(
         staff,
         {state.id: state.since for state in states if state.free},
         [state.id for state in states if state.on_duty],
     )
+
+
+def unoffered(
+    snapshot: Snapshot, ghosts: Collection[str] = (), *, callbacks: bool = True
+) -> Sequence[WaitingCall]:
+    """Who waits for an offer: on the line, or for a callback that may be dialled now."""
+    due = [
+        callback.call
+        for callback in snapshot.callbacks.values()
+        if callbacks and callback.not_before <= snapshot.now
+    ]
+    return [
+        call
+        for call in (*snapshot.waiting, *due)
+        if call.id not in snapshot.offered and call.id not in ghosts
+    ]
+
+
+def _doing(snapshot: Snapshot, consultant: str) -> str:
+    state = snapshot.consultants[consultant]
+    if state.state == "available" and state.device != "idle":
+        return f"telephone {state.device}"
+    return f"{state.state} {state.reason}".strip()

@@ -19,15 +19,17 @@ PEOPLE = [f"{n}" for n in range(101, 121)]
 ROOT = Path(__file__).parents[3]
 
 
+Boards = Callable[..., Awaitable[Board]]
+
+
 @pytest.fixture
-async def boards(
-    redis_server: tuple[Server, str],
-) -> AsyncIterator[Callable[[str], Board]]:
+async def boards(redis_server: tuple[Server, str]) -> AsyncIterator[Boards]:
     async with AsyncExitStack() as stack:
 
-        def make(owner: str) -> Board:
-            board = Board(redis_server[1], owner, timeout_s=0.5)
+        async def make(owner: str, node: str = "a") -> Board:
+            board = Board(redis_server[1], owner, timeout_s=0.5, node=node)
             stack.push_async_callback(board.close)
+            await board.heartbeat(60)
             return board
 
         yield make
@@ -40,9 +42,9 @@ async def until(what: Callable[[], Awaitable[bool]], within: float = 5) -> None:
 
 
 async def test_a_telephone_brings_its_consultant_to_the_board(
-    boards: Callable[[str], Board],
+    boards: Boards,
 ) -> None:
-    board = boards("a")
+    board = await boards("a")
     state = (await board.snapshot(["101"])).consultants["101"]
     assert (state.state, state.device, state.free) == ("offline", "unavailable", False)
     assert await board.set_device("101", "idle")
@@ -58,9 +60,9 @@ async def test_a_telephone_brings_its_consultant_to_the_board(
 
 
 async def test_who_is_paused_stays_so_when_the_telephone_comes_back(
-    boards: Callable[[str], Board],
+    boards: Boards,
 ) -> None:
-    board = boards("a")
+    board = await boards("a")
     await board.set_device("101", "idle")
     await board.move("101", "paused", reason="break")
     await board.set_device("101", "unavailable")
@@ -70,9 +72,9 @@ async def test_who_is_paused_stays_so_when_the_telephone_comes_back(
 
 
 async def test_an_offer_needs_a_waiting_caller_and_a_free_consultant(
-    boards: Callable[[str], Board],
+    boards: Boards,
 ) -> None:
-    board = boards("a")
+    board = await boards("a")
     assert not await board.offer("nobody", "101", 5)
     await board.join(call("c1"))
     await board.join(call("c2"))
@@ -93,8 +95,8 @@ async def test_an_offer_needs_a_waiting_caller_and_a_free_consultant(
     assert not await board.offer("c1", "102", 5), "has left"
 
 
-async def test_a_move_is_compare_and_set(boards: Callable[[str], Board]) -> None:
-    board = boards("a")
+async def test_a_move_is_compare_and_set(boards: Boards) -> None:
+    board = await boards("a")
     await board.set_device("101", "idle")
     await board.join(call("c1"))
     await board.offer("c1", "101", 5)
@@ -112,8 +114,8 @@ async def test_a_move_is_compare_and_set(boards: Callable[[str], Board]) -> None
     assert [c.id for c in snapshot.waiting] == ["c1"], "and keeps the place"
 
 
-async def test_of_many_moves_from_one_state_one_wins(boards: Callable[[str], Board]) -> None:
-    both = [boards("a"), boards("b")]
+async def test_of_many_moves_from_one_state_one_wins(boards: Boards) -> None:
+    both = [await boards("a"), await boards("b")]
     await both[0].set_device("101", "idle")
     wins = await asyncio.gather(
         *(
@@ -125,9 +127,9 @@ async def test_of_many_moves_from_one_state_one_wins(boards: Callable[[str], Boa
 
 
 async def test_giving_back_an_old_call_does_not_take_the_new_offer(
-    boards: Callable[[str], Board],
+    boards: Boards,
 ) -> None:
-    board = boards("a")
+    board = await boards("a")
     for name in ("101", "102"):
         await board.set_device(name, "idle")
     await board.join(call("c1"))
@@ -163,9 +165,9 @@ asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
 
 
 async def test_two_processes_race_for_twenty_callers_and_nobody_is_doubled(
-    redis_server: tuple[Server, str], boards: Callable[[str], Board]
+    redis_server: tuple[Server, str], boards: Boards
 ) -> None:
-    board = boards("judge")
+    board = await boards("judge")
     for i in range(20):
         await board.join(call(f"c{i}"))
     for name in PEOPLE:
@@ -199,15 +201,15 @@ async def test_two_processes_race_for_twenty_callers_and_nobody_is_doubled(
     assert len(won) == 20, "everybody was tried with everybody"
 
 
-async def test_a_reservation_nobody_renews_is_over(boards: Callable[[str], Board]) -> None:
-    board = boards("a")
+async def test_a_reservation_nobody_renews_is_over(boards: Boards) -> None:
+    board = await boards("a")
     await board.set_device("101", "idle")
     await board.join(call("c1"))
     await board.offer("c1", "101", 0.05)
-    assert await board.expire("101", busy=False) in ("", "reserved")
+    assert await board.expire("101") in ("", "reserved")
 
     async def free() -> bool:
-        await board.expire("101", busy=False)
+        await board.expire("101")
         return (await board.snapshot(["101"])).consultants["101"].free
 
     await until(free)
@@ -215,25 +217,26 @@ async def test_a_reservation_nobody_renews_is_over(boards: Callable[[str], Board
     assert await board.offer("c1", "101", 5), "and may be offered again"
 
 
-async def test_a_lease_that_runs_is_left_alone(boards: Callable[[str], Board]) -> None:
-    board = boards("a")
+async def test_a_lease_that_runs_is_left_alone(boards: Boards) -> None:
+    board = await boards("a")
     await board.set_device("101", "idle")
     await board.join(call("c1"))
     await board.offer("c1", "101", 30)
-    assert await board.expire("101", busy=False) == ""
+    assert await board.expire("101") == ""
     assert (await board.snapshot(["101"])).consultants["101"].state == "reserved"
     await board.move("101", "paused")
-    assert await board.expire("101", busy=False) == "", "a pause has no end of its own"
+    assert await board.expire("101") == "", "a pause has no end of its own"
 
 
-async def test_who_still_talks_in_asterisk_is_not_freed(boards: Callable[[str], Board]) -> None:
-    board = boards("a")
+async def test_who_still_talks_in_asterisk_is_not_freed(boards: Boards) -> None:
+    board = await boards("a")
     await board.set_device("101", "idle")
     await board.join(call("c1"))
     await board.offer("c1", "101", 0.02)
+    await board.set_device("101", "busy")
 
     async def talking() -> bool:
-        assert await board.expire("101", busy=True) == ""
+        assert await board.expire("101") == ""
         return (await board.snapshot(["101"])).consultants["101"].state == "talking"
 
     await until(talking)
@@ -241,21 +244,21 @@ async def test_who_still_talks_in_asterisk_is_not_freed(boards: Callable[[str], 
 
 
 async def test_wrap_up_ends_by_time_even_while_the_telephone_is_busy(
-    boards: Callable[[str], Board],
+    boards: Boards,
 ) -> None:
-    board = boards("a")
+    board = await boards("a")
     await board.set_device("101", "busy")
     await board.move("101", "wrap_up", lease_s=0.05)
 
     async def over() -> bool:
-        await board.expire("101", busy=True)
+        await board.expire("101")
         return (await board.snapshot(["101"])).consultants["101"].state == "available"
 
     await until(over)
 
 
-async def test_a_renewal_keeps_since_and_moves_the_lease(boards: Callable[[str], Board]) -> None:
-    board = boards("a")
+async def test_a_renewal_keeps_since_and_moves_the_lease(boards: Boards) -> None:
+    board = await boards("a")
     await board.set_device("101", "idle")
     await board.move("101", "talking", lease_s=1)
     before = (await board.snapshot(["101"])).consultants["101"]
@@ -265,8 +268,8 @@ async def test_a_renewal_keeps_since_and_moves_the_lease(boards: Callable[[str],
     assert (after.lease or 0) > (before.lease or 0) + 30
 
 
-async def test_the_callers_of_a_dead_process_are_dropped(boards: Callable[[str], Board]) -> None:
-    alive, dying = boards("alive"), boards("dying")
+async def test_the_callers_of_a_dead_process_are_dropped(boards: Boards) -> None:
+    alive, dying = await boards("alive"), await boards("dying")
     await dying.heartbeat(0.3)
     await alive.heartbeat(30)
     await dying.join(call("theirs"))
@@ -280,8 +283,8 @@ async def test_the_callers_of_a_dead_process_are_dropped(boards: Callable[[str],
     assert [c.id for c in (await dying.snapshot([])).waiting] == ["ours"]
 
 
-async def test_changes_are_told_to_every_process(boards: Callable[[str], Board]) -> None:
-    here, there = boards("a"), boards("b")
+async def test_changes_are_told_to_every_process(boards: Boards) -> None:
+    here, there = await boards("a"), await boards("b")
     changes = there.changes()
     async with asyncio.timeout(5):
         await anext(changes)  # listens from here on
@@ -293,10 +296,10 @@ async def test_changes_are_told_to_every_process(boards: Callable[[str], Board])
 
 
 async def test_without_redis_everything_says_so_at_once(
-    redis_server: tuple[Server, str], boards: Callable[[str], Board]
+    redis_server: tuple[Server, str], boards: Boards
 ) -> None:
     server, _ = redis_server
-    board = boards("a")
+    board = await boards("a")
     await board.join(call("c1"))
     server.kill()
     await server.wait()
@@ -304,7 +307,7 @@ async def test_without_redis_everything_says_so_at_once(
         board.now, lambda: board.heartbeat(1), lambda: board.join(call("x")),
         lambda: board.leave("x"), lambda: board.withdraw_offer("x"),
         lambda: board.offer("c1", "101", 1), lambda: board.move("101", "paused"),
-        lambda: board.set_device("101", "idle"), lambda: board.expire("101", busy=False),
+        lambda: board.set_device("101", "idle"), lambda: board.expire("101"),
         lambda: board.snapshot(["101"]), lambda: anext(board.changes()),
     ):  # fmt: skip
         began = time.monotonic()
@@ -318,10 +321,10 @@ async def test_without_redis_everything_says_so_at_once(
 
 
 async def test_a_redis_that_hangs_is_away_within_the_timeout(
-    redis_server: tuple[Server, str], boards: Callable[[str], Board]
+    redis_server: tuple[Server, str], boards: Boards
 ) -> None:
     server, _ = redis_server
-    board = boards("a")
+    board = await boards("a")
     await board.now()
     server.signal(signal.SIGSTOP)
     try:
@@ -335,9 +338,9 @@ async def test_a_redis_that_hangs_is_away_within_the_timeout(
 
 
 async def test_connections_from_before_redis_died_do_no_harm_after_it_is_back(
-    boards: Callable[[str], Board], redis_server: tuple[Server, str]
+    boards: Boards, redis_server: tuple[Server, str]
 ) -> None:
-    server, board = redis_server[0], boards("a")
+    server, board = redis_server[0], await boards("a")
     await asyncio.gather(*(board.now() for _ in range(6)))  # as many connections
     server.kill()
     await server.wait()

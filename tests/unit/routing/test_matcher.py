@@ -131,7 +131,7 @@ async def test_two_processes_serve_each_other_s_order(redis_server: tuple[Server
     async with process(url, "a") as one, process(url, "b") as two:
         first, second = await now_call(one, "c1"), await now_call(two, "c2")
         async with two.matcher.ticket(second) as behind, one.matcher.ticket(first) as ahead:
-            await until(lambda: behind.ahead == 1)
+            await until(lambda: two.matcher.snapshot and len(two.matcher.snapshot.waiting) == 2)
             await one.board.set_device("101", "idle")
             async with asyncio.timeout(5):
                 assert (await ahead.offer()).consultant == "101"
@@ -250,7 +250,7 @@ async def test_a_dead_process_leaves_its_reservation_to_the_lease(
     async with process(url, "a") as one:
 
         async def dropped() -> bool:
-            await one.board.expire("101", busy=False)  # the reconciler's part
+            await one.board.expire("101")  # the reconciler's part
             state = await one.see()
             return state.consultants["101"].free and not state.waiting and not state.offered
 
