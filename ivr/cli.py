@@ -17,6 +17,7 @@ from ivr import (
     cli_simulate,
     cli_speech,
     cli_topics,
+    cli_why,
     log,
 )
 from ivr.errors import HotlineError
@@ -86,6 +87,7 @@ cli_places.register(app)
 cli_simulate.register(app)
 cli_cases.register(app, lambda: settings().cases.database)
 cli_topics.register(app, settings)
+cli_why.register(app, settings)
 
 
 def main() -> None:
