@@ -5,7 +5,16 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ivr.errors import ConfigError
@@ -29,6 +38,10 @@ def _host_port(value: str) -> str:
     return value
 
 
+def _host_of(address: str) -> str:
+    return address.partition(":")[0]
+
+
 Host = Annotated[str, AfterValidator(_host)]
 HostPort = Annotated[str, AfterValidator(_host_port)]
 
@@ -41,6 +54,8 @@ def _dialled(value: str) -> str:
 
 
 DialledNumber = Annotated[str, AfterValidator(_dialled)]
+Node = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,15}$")]
+"""The name of a machine that runs an Asterisk and a service."""
 
 
 class _Section(BaseModel):
@@ -50,7 +65,7 @@ class _Section(BaseModel):
 class ServiceSettings(_Section):
     """The telephony process itself."""
 
-    node: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,15}$")] = "a"
+    node: Node = "a"
     state_dir: Path = Path(".hotline")
     max_calls: Annotated[int, Field(ge=1, le=2000)] = 120
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 120
@@ -94,6 +109,13 @@ class TrunkSettings(_Section):
     incoming: tuple[Host, ...] = ("127.0.0.2",)
     outgoing: HostPort | None = None
     """Where callbacks are dialled; without one none are offered."""
+
+
+class NodeSettings(_Section):
+    """The nodes that share the board."""
+
+    peers: dict[Node, HostPort] = {}
+    """Name and Asterisk's SIP address; a node may be in its own list, so that all have the same."""
 
 
 class EmergencySettings(_Section):
@@ -169,6 +191,8 @@ class CallbackSettings(_Section):
     per_minute: Annotated[int, Field(ge=1, le=600)] = 20
     per_day: Annotated[int, Field(ge=1, le=100_000)] = 1000
     most_open: Annotated[int, Field(ge=1, le=10_000)] = 200
+    max_age_s: Annotated[float, Field(ge=60, le=604_800)] = 28_800
+    """Older ones are left for a person."""
 
 
 class Settings(BaseSettings):
@@ -187,12 +211,28 @@ class Settings(BaseSettings):
     asterisk: AsteriskSettings = AsteriskSettings()
     trunks: TrunkSettings = TrunkSettings()
     emergency: EmergencySettings = EmergencySettings()
+    nodes: NodeSettings = NodeSettings()
     redis: RedisSettings = RedisSettings()
     cases: CaseSettings = CaseSettings()
     dialogue: DialogueSettings = DialogueSettings()
     routing: RoutingSettings = RoutingSettings()
     callback: CallbackSettings = CallbackSettings()
     speech: SpeechSettings = SpeechSettings()
+
+    @field_validator("nodes")
+    @classmethod
+    def _peers_apart(cls, nodes: NodeSettings, info: ValidationInfo) -> NodeSettings:
+        # Asterisk tells by the address who calls: a peer's calls reach telephones, others do not.
+        trunks, emergency = info.data.get("trunks"), info.data.get("emergency")
+        if not isinstance(trunks, TrunkSettings) or not isinstance(emergency, EmergencySettings):
+            return nodes  # what is wrong with those is told
+        ways_out = (emergency.trunk_a, emergency.trunk_b, trunks.outgoing or "")
+        taken = {*trunks.incoming, *map(_host_of, ways_out)}
+        for name, address in nodes.peers.items():
+            if _host_of(address) in taken:
+                raise ValueError(f"{name} has the address of a trunk or of another peer")
+            taken.add(_host_of(address))
+        return nodes
 
     @classmethod
     def settings_customise_sources(
@@ -205,6 +245,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the environment win over what the file says."""
         return env_settings, init_settings
+
+    @property
+    def peers(self) -> dict[str, str]:
+        """The other nodes: name and Asterisk's SIP address."""
+        return {n: where for n, where in self.nodes.peers.items() if n != self.service.node}
 
     @property
     def state_dir(self) -> Path:

@@ -37,6 +37,11 @@ def test_the_project_s_own_file_is_in_order_and_shows_the_defaults() -> None:
         ("[emergency]\ntrunk_a = 'host:99999'\n", 2, ("trunk_a", "host:port")),
         ("[emergency]\nnumber = '112&PJSIP/9'\n", 2, ("emergency.number",)),
         ("[service]\nnode = 'A B'\n", 2, ("service.node",)),
+        ("[nodes.peers]\n'B C' = '127.0.0.7'\n", 1, ("nodes.peers.B C",)),
+        ("[nodes.peers]\nb = '127.0.0.7:0'\n", 2, ("nodes.peers.b", "host:port")),
+        ("\n[nodes]\npeers = {b = '127.0.0.2'}\n", 2, ("b has the address of a trunk",)),
+        ("[nodes]\npeers = {b = '127.0.0.5:5061'}\n", 1, ("b has the address of a trunk",)),
+        ("[nodes]\npeers = {b = '127.0.0.7', c = '127.0.0.7:5'}\n", 1, ("c has the address",)),
         ("[dialogue]\nlanguage = 'de'\n", 2, ("dialogue.language", "'de'")),
         ("[redis]\nurl = 'http://x'\n", 2, ("redis.url",)),
         ("[service]\nmax_calls = \n", 2, ("not TOML",)),
@@ -53,6 +58,12 @@ def test_a_setting_is_refused(tmp_path: Path, text: str, line: int, words: tuple
     assert "\n" not in message
     for word in words:
         assert word in message
+
+
+def test_a_node_is_not_its_own_peer(tmp_path: Path) -> None:
+    peers = "peers = {a = '127.0.0.7', b = '127.0.0.8:5070'}"
+    settings = load_settings(write(tmp_path, f"[service]\nnode = 'b'\n[nodes]\n{peers}\n"))
+    assert settings.peers == {"a": "127.0.0.7"}
 
 
 def test_a_missing_or_unreadable_file_is_named(tmp_path: Path) -> None:
