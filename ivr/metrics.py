@@ -37,6 +37,9 @@ class Metrics:
         self.abandoned = Counter(
             "hotline_abandoned", "Callers who hung up", ["where"], registry=registry
         )
+        self.callbacks = Counter(
+            "hotline_callbacks", "Callbacks, by what happened to them", ["what"], registry=registry
+        )
         self.offers = Counter("hotline_offers", "Telephones rung", registry=registry)
         self.wait = Histogram(
             "hotline_wait_seconds", "Wait of answered callers", buckets=_SECONDS, registry=registry

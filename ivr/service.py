@@ -6,7 +6,7 @@ import signal
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 from aiohttp import web
@@ -14,13 +14,16 @@ from aiohttp import web
 from ivr.asterisk.agi import AgiServer
 from ivr.asterisk.agi_session import AgiSession
 from ivr.asterisk.ami import AmiClient
+from ivr.asterisk.ami_wire import AmiMessage
 from ivr.asterisk.audiosocket import AudioSocketServer
 from ivr.cases.drain import Drain
 from ivr.cases.event import EventKind
 from ivr.cases.journal import Journal
 from ivr.cases.problem import Problem
 from ivr.cases.store import CaseStore
+from ivr.dialogue.announcement import Outlook
 from ivr.dialogue.call import Call, Parts
+from ivr.dialogue.callback import Callbacks
 from ivr.errors import HotlineError
 from ivr.features import serve_feature
 from ivr.loading import Loaded
@@ -29,7 +32,9 @@ from ivr.metrics import METRICS
 from ivr.processes import require_free
 from ivr.reconcile import Reconciler
 from ivr.routing.board import Board
+from ivr.routing.callback import Callback
 from ivr.routing.matcher import Matcher
+from ivr.routing.plan import Offer
 from ivr.routing.staff import Staff
 from ivr.secrets import Secrets
 from ivr.settings import Settings
@@ -66,6 +71,7 @@ class Service:
             lease_s=settings.routing.lease_s,
             on_problem=self._board_lost,
             on_back=self._board_back,
+            on_callback=self._dial_callback if settings.trunks.outgoing else None,
             sees_telephones=lambda: self._ami.connected,
         )  # fmt: skip
         self._audio = AudioSocketServer(asterisk.service_host, asterisk.audiosocket_port)
@@ -75,7 +81,7 @@ class Service:
         self.events = ManagerEvents(self._note_device, consultants, self._later)
         self._ami = AmiClient(
             asterisk.service_host, asterisk.ami_port, "hotline", secrets["ami"],
-            on_event=self.events, on_connected=self._on_manager, on_problem=self._problem,
+            on_event=self._on_event, on_connected=self._on_manager, on_problem=self._problem,
         )  # fmt: skip
         self._reconciler = Reconciler(
             settings,
@@ -87,9 +93,13 @@ class Service:
             self._drain,
             self.events,
         )
+        self._callbacks = Callbacks(
+            settings, self.matcher, self._ami, self._journal, self.store, self._drain, self._later
+        )
         self._parts = Parts(
             settings, self._journal, self._audio, loaded.prompts, loaded.recognizers,
-            loaded.understanding, loaded.places, self.matcher, loaded.voice_activity,
+            loaded.understanding, loaded.places, self.matcher,
+            self._outlook, loaded.voice_activity,
             lambda: self._ami.connected,
         )  # fmt: skip
         self._devices: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
@@ -115,6 +125,7 @@ class Service:
                     for work in (
                         self._drain.run(), self.matcher.run(), self._ami.run(),
                         self._reconciler.run(), self._write_devices(), self._measure_lag(),
+                        self._callbacks.run(),
                     )
                 ]  # fmt: skip
                 try:
@@ -219,17 +230,34 @@ class Service:
         if session.path.startswith("consultant/"):
             await serve_feature(session, self._board, set(self.matcher.staff.ids))
             return
+        if session.path == "callback":
+            await self._on_callback(session)
+            return
         if len(self.events.calls) >= self.settings.service.max_calls:
             METRICS.refused.inc()
             self._log.warning("too many calls: a caller goes to the fallback queue")
             return
         call = Call(session, self._parts)
+        await self._serve(call, call.run())
+
+    async def _on_callback(self, session: AgiSession) -> None:
+        """Serve who has answered a callback; whom nobody knows any more Asterisk serves."""
+        if (found := self._callbacks.answered(session)) is None:
+            return
+        offer, callback = found
+        if await self._callbacks.begin(offer, callback, session):
+            call = Call(session, self._parts, UUID(callback.call.id))
+            await self._serve(call, call.resume(offer, callback))
+        else:  # the same caller has called in the meantime
+            await session.set_variable("HOTLINE_DONE", "1", force=True)
+
+    async def _serve(self, call: Call, work: Coroutine[Any, Any, None]) -> None:
         self.events.calls[call.asterisk_id] = call
         self._idle.clear()
         METRICS.calls.inc()
         METRICS.calls_total.inc()
         try:
-            await call.run()
+            await work
         except BaseException as error:
             await call.record(EventKind.DEGRADED, why=f"{type(error).__name__}: {error}"[:200])
             raise
@@ -243,6 +271,17 @@ class Service:
 
     async def _on_manager(self, _: AmiClient) -> None:
         await self._reconciler.read_devices()
+
+    def _on_event(self, event: AmiMessage) -> None:
+        self.events(event)
+        self._callbacks.on_event(event)
+
+    def _dial_callback(self, offer: Offer, callback: Callback) -> None:
+        self._callbacks.dial(offer, callback)
+
+    def _outlook(self, call: str) -> Outlook | None:
+        ahead = self.matcher.ahead(call)
+        return None if ahead is None else Outlook(ahead, None)
 
     def _note_device(self, consultant: str, device: Any) -> None:
         self._devices.put_nowait((consultant, device))

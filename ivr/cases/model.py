@@ -22,6 +22,9 @@ from sqlalchemy.types import TypeDecorator
 STATUSES = ("Nowe", "W trakcie", "Zamknięte", "Reklamowane - W trakcie", "Przekierowane")
 """The statuses of the city's own data, the first one of a new case."""
 
+CALLBACK = "callback"
+"""The outcome of a case whose caller is still to be called back."""
+
 TRANSCRIPT_LIMIT = 65_536
 """Characters of a case's transcript or note."""
 

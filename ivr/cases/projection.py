@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import String
 
 from ivr.cases.event import JSON, CaseEvent, EventKind
-from ivr.cases.model import STATUSES, TRANSCRIPT_LIMIT, Case
+from ivr.cases.model import CALLBACK, STATUSES, TRANSCRIPT_LIMIT, Case
 from ivr.cases.numbers import normalise
 from ivr.cases.text import clean
 
@@ -27,6 +27,7 @@ PROJECTED = tuple(c.key for c in Case.__table__.columns if c.key not in {"uuid",
 """The fields that are made of events."""
 
 _MAX_SECONDS = 1e7
+_NOTHING_TO_DO = {"abandoned", "callback_cancelled", "callback_joined"}
 
 
 def fold(uuid: UUID, events: Iterable[CaseEvent]) -> Case:
@@ -122,6 +123,15 @@ def _queued(case: Case, event: CaseEvent) -> None:
     case.queued_at = case.queued_at or event.at
 
 
+def _callback_asked(case: Case, event: CaseEvent) -> None:
+    case.outcome = CALLBACK
+
+
+def _callback_ended(case: Case, event: CaseEvent) -> None:
+    if case.outcome == CALLBACK:
+        case.outcome = None
+
+
 def _talking(case: Case, event: CaseEvent) -> None:
     if _from_cel(event):
         _fill(case, event.data, "consultant")
@@ -133,6 +143,8 @@ def _talking(case: Case, event: CaseEvent) -> None:
         case.wait_s = max(0.0, (event.at - waiting_since).total_seconds())
     if case.status == NEW:
         case.status = RUNNING
+    if case.outcome == CALLBACK:  # should the service die now, nobody is called back once more
+        case.outcome = "answered"
 
 
 def _talk_ended(case: Case, event: CaseEvent) -> None:
@@ -198,7 +210,7 @@ def _closed(case: Case, event: CaseEvent) -> None:
         (_fill if weak else _replace)(case, data, name)
     if case.outcome == "emergency" and case.status in {NEW, RUNNING}:
         case.status = PASSED_ON
-    elif case.outcome == "abandoned" and case.status == NEW:
+    elif case.outcome in _NOTHING_TO_DO and case.status == NEW:
         case.status = CLOSED
 
 
@@ -227,6 +239,8 @@ _STEPS: Mapping[str, Callable[[Case, CaseEvent], None]] = {
     EventKind.EMERGENCY_ANSWERED: _emergency_answered,
     EventKind.EMERGENCY_FAILED: _emergency_failed,
     EventKind.QUEUED: _queued,
+    EventKind.CALLBACK_ASKED: _callback_asked,
+    EventKind.CALLBACK_ENDED: _callback_ended,
     EventKind.TALKING: _talking,
     EventKind.TALK_ENDED: _talk_ended,
     EventKind.RECORDED: _recorded,

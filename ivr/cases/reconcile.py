@@ -13,7 +13,7 @@ from ivr.cases.cel import CelEvent
 from ivr.cases.event import JSON, CaseEvent, EventKind
 
 NAMESPACE = UUID("4f6f3f0c-1911-5b1e-9c8e-19115cc19115")
-INCOMING = frozenset({"from-trunk", "hotline"})
+INCOMING = frozenset({"from-trunk", "from-emergency", "hotline"})
 """Contexts in which a citizen's call begins."""
 EMERGENCY, DEGRADED = "emergency", "degraded"
 """Contexts that tell what became of a call."""

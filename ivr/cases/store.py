@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 
 from ivr.cases.event import CaseEvent
 from ivr.cases.intake import LOCK, advance_offsets, as_event, take_in
-from ivr.cases.model import Case, CaseEventRow, JournalOffset
+from ivr.cases.model import CALLBACK, Case, CaseEventRow, JournalOffset
 from ivr.cases.text import clean
 from ivr.errors import HotlineError
 
@@ -190,6 +190,12 @@ class CaseStore:
         async with self._session() as session:
             rows = await session.execute(query)
             return {known: uuid for known, uuid in rows if known is not None}
+
+    async def open_callbacks(self, since: datetime) -> Sequence[Case]:
+        """Give the cases opened at `since` or later whose callers are still to be called back."""
+        query = select(Case).where(Case.opened_at >= since, Case.outcome == CALLBACK)
+        async with self._session() as session:
+            return (await session.scalars(query)).all()
 
     @asynccontextmanager
     async def _session(self, *, writes: bool = False) -> AsyncIterator[AsyncSession]:

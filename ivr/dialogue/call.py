@@ -20,15 +20,18 @@ from ivr.asterisk.audiosocket import AudioSocketServer
 from ivr.asterisk.dialplan import audiosocket_argument
 from ivr.cases.event import CaseEvent, EventKind
 from ivr.cases.journal import Journal
-from ivr.cases.numbers import mask
-from ivr.dialogue.line import CallerGoneError, Key, Line
-from ivr.dialogue.outcome import ToConsultant, ToEmergency
+from ivr.cases.numbers import mask, normalise
+from ivr.dialogue.announcement import Outlook
+from ivr.dialogue.line import CallerGoneError, Line
+from ivr.dialogue.outcome import Outcome, ToConsultant, ToEmergency
 from ivr.dialogue.places import PlaceOfCall
-from ivr.dialogue.script import Conversation
+from ivr.dialogue.script import PERSON, Conversation
 from ivr.dialogue.waiting import Waiting
 from ivr.metrics import METRICS
 from ivr.routing.board import BoardDownError
+from ivr.routing.callback import Callback
 from ivr.routing.matcher import Matcher
+from ivr.routing.plan import Offer
 from ivr.settings import Settings
 from ivr.speech.endpoint import Endpointer
 from ivr.speech.playout import Player
@@ -55,6 +58,8 @@ class Parts:
     understanding: Understanding
     places: Gazetteer
     matcher: Matcher
+    outlook: Callable[[str], Outlook | None]
+    """What the caller with this case may expect of the queue."""
     voice_activity: VoiceActivityModel
     manager_connected: Callable[[], bool]
 
@@ -62,10 +67,14 @@ class Parts:
 class Call:
     """One caller. `keys` are pressed while no audio connection is open (from AMI)."""
 
-    def __init__(self, session: AgiSession, parts: Parts):
+    def __init__(self, session: AgiSession, parts: Parts, case: UUID | None = None):
         self.session, self.parts = session, parts
-        self.id: UUID = uuid4()
+        self.id: UUID = case or uuid4()
         self.language: Language = parts.settings.dialogue.language
+        self.caller = normalise(_known(session.env.get("agi_callerid", "")))
+        """The caller's number, E.164 where it is a valid one."""
+        self.returned = "returned" in session.args
+        """Whether 112 has sent the caller back."""
         self.keys: asyncio.Queue[str] = asyncio.Queue(maxsize=32)
         self.consultant: str | None = None
         """Whose telephone rings or talks for this caller."""
@@ -126,18 +135,27 @@ class Call:
         await self.session.set_variable("HOTLINE_STAGE", "dialogue")
         async with AsyncExitStack() as audio:
             line = await audio.enter_async_context(self.line())
-            outcome = await self._converse(line)
-            if isinstance(outcome, ToConsultant):
-                pressed = await line.say("connecting-topic", f"topic-{outcome.topic}")
-                if pressed == Key("0"):
-                    outcome = ToEmergency("key 0 while being connected")
+            if self.returned:
+                outcome: Outcome = ToConsultant(PERSON, "sent back by 112")
+            else:
+                outcome = await self._converse(line)
             if isinstance(outcome, ToEmergency):
                 await audio.aclose()
                 await self.emergency(outcome.why, crisis=outcome.crisis)
             else:
                 await Waiting(self).run(outcome.topic, line, audio.aclose)
 
-    async def _converse(self, line: Line) -> ToEmergency | ToConsultant:
+    async def resume(self, offer: Offer, callback: Callback) -> None:
+        """Serve a caller who was called back."""
+        self.language = callback.call.language
+        try:
+            await Waiting(self).resume(callback, offer)
+        except (CallerGoneError, AgiGoneError):
+            await self.gone("waiting", 0.0)
+        except BoardDownError as error:
+            await self.degrade(f"Redis is away: {error}")
+
+    async def _converse(self, line: Line) -> Outcome:
         settings = self.parts.settings.dialogue
         conversation = Conversation(
             line, self.parts.understanding, settings, self.record, PlaceOfCall(self.parts.places)

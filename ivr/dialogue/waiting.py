@@ -1,16 +1,27 @@
-"""From "connecting you" to the end of the talk: waiting, offers, ringing, talking."""
+"""From "connecting you" to the talk: waiting, announcements, keys, offers, the wish for a callback.
+
+While the caller hears music an idle AGI session waits for what comes first: an offer, a key, the
+hang-up or the next announcement. Announcements are spoken over an audio connection of their own,
+which an offer ends at once.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ivr.asterisk.agi_wire import AgiError, AgiGoneError
-from ivr.asterisk.dialplan import dial_argument
+from ivr.asterisk.audiosocket_wire import AudioSocketError
 from ivr.cases.event import EventKind
-from ivr.dialogue.line import CallerGoneError, Key, Line
+from ivr.dialogue.announcement import announcement
+from ivr.dialogue.callback import callback_over
+from ivr.dialogue.line import CallerGoneError, Line
+from ivr.dialogue.talk import Talk
 from ivr.metrics import METRICS
 from ivr.routing.board import BoardDownError
+from ivr.routing.callback import Callback, callable_number
 from ivr.routing.matcher import Ticket
 from ivr.routing.plan import Offer, WaitingCall
 
@@ -18,90 +29,149 @@ if TYPE_CHECKING:
     from ivr.dialogue.call import Call
 
 BUSY_AFTER_S = 0.3
-"""A caller nobody is free for within this is told so."""
+"""For whom nobody is free within this is told what to expect; others hear the telephone ring."""
 KEY_CHECK_S = 1.0
 KEY_POLL_MS = 500
 """How long one command listens for a key while Asterisk's manager link is down."""
+EMERGENCY_KEY, CALLBACK_KEY = "0", "1"
+"""Any other key means: go on waiting."""
+
+LeaveLine = Callable[[], Awaitable[None]]
 
 
 class _EmergencyKeyError(Exception):
     """Key 0 while waiting."""
 
 
+class _CallbackKeyError(Exception):
+    """Key 1 while waiting, with a callback on offer."""
+
+
 class Waiting:
-    """One caller's wait and talk."""
+    """One caller's wait."""
 
     def __init__(self, call: "Call"):
         self._call = call
         self._session, self._parts = call.session, call.parts
-        self._board = call.parts.matcher.board
+        self._matcher, self._board = call.parts.matcher, call.parts.matcher.board
         self._loop = asyncio.get_running_loop()
-        self._since = 0.0
+        self._since = self._loop.time()
+        self._refused = False
+        """Whether a callback was asked for and could not be had."""
+
+    async def run(self, topic: str, line: Line, leave_line: LeaveLine) -> None:
+        """Wait for a consultant and talk; BoardDownError hands the caller to Asterisk's queue.
+
+        The caller is on `line` until `leave_line` is called.
+        """
+        call = self._call
+        now = await self._board.now()
+        priority = self._matcher.staff.routing.priority_of(
+            topic, call.caller, returned=call.returned
+        )
+        waiting = WaitingCall(str(call.id), topic, call.language, priority, now, now)
+        queue = self._parts.understanding.topics[topic].queue or "general"
+        await call.record(EventKind.QUEUED, queue=queue, topic=topic, priority=priority)
+        waiting = await self._take_over(waiting)
+
+        async def serve(ticket: Ticket) -> None:
+            offer = await self._first_offer(ticket, line)
+            try:
+                await leave_line()
+                await self._session.set_variable("HOTLINE_STAGE", "waiting")
+                await call.set_language()
+            except BaseException:
+                if offer is not None:
+                    await self._matcher.release(offer)
+                raise
+            await self._until_served(ticket, offer)
+
+        await self._wait(waiting, serve, leave_line)
+
+    async def resume(self, callback: Callback, offer: Offer) -> None:
+        """Go on with the wait of who was called back, with a consultant reserved already."""
+        await self._call.set_language()
+        now = await self._board.now()
+        self._since -= max(0.0, now - callback.call.queued_at)
+        # Who was called back and is on the line must not wait once more behind others.
+        priority = min(
+            callback.call.priority, self._matcher.staff.routing.priorities.get("callback", 1)
+        )
+
+        async def nothing() -> None: ...
+
+        waiting = replace(callback.call, priority=priority)
+        await self._wait(waiting, partial(self._until_served, offer=offer), nothing)
 
     @property
     def _waited_s(self) -> float:
         return self._loop.time() - self._since
 
-    async def run(self, topic: str, line: Line, leave_line: Callable[[], Awaitable[None]]) -> None:
-        """Wait for a consultant and talk; BoardDownError hands the caller to Asterisk's queue.
-
-        The caller is on `line` until `leave_line` is called.
-        """
-        self._since = self._loop.time()
-        now = await self._board.now()
-        priority = self._parts.matcher.staff.routing.priorities.get("normal", 3)
-        waiting = WaitingCall(str(self._call.id), topic, self._call.language, priority, now, now)
-        queue = self._parts.understanding.topics[topic].queue or "general"
-        await self._call.record(EventKind.QUEUED, queue=queue, topic=topic, priority=priority)
+    async def _wait(
+        self,
+        waiting: WaitingCall,
+        serve: Callable[[Ticket], Awaitable[None]],
+        leave_line: LeaveLine,
+    ) -> None:
         try:
-            async with self._parts.matcher.ticket(waiting) as ticket:
-                offer = await self._first_offer(ticket, line)
+            while True:
                 try:
+                    async with self._matcher.ticket(waiting) as ticket, self._steps_kept(ticket):
+                        await serve(ticket)
+                        return
+                except _CallbackKeyError:
                     await leave_line()
-                    await self._session.set_variable("HOTLINE_STAGE", "waiting")
-                    await self._call.set_language()
-                except BaseException:
-                    if offer is not None:
-                        await self._parts.matcher.release(offer)
-                    raise
-                await self._until_served(ticket, offer)
+                if await self._order_callback(waiting):
+                    return
+                serve = partial(self._until_served, offer=None)
         except (CallerGoneError, AgiGoneError):
             await self._call.gone("waiting", self._waited_s)
         except _EmergencyKeyError:
             await leave_line()
-            await self._call.record(EventKind.KEY, key="0")
+            await self._call.record(EventKind.KEY, key=EMERGENCY_KEY)
             await self._call.emergency("key 0 while waiting")
+
+    @asynccontextmanager
+    async def _steps_kept(self, ticket: Ticket) -> AsyncIterator[None]:
+        """Keep in the case what each step of the wait asks for."""
+
+        async def keep() -> None:
+            while True:
+                await self._call.record(EventKind.STEP, **asdict(await ticket.steps.get()))
+
+        keeper = asyncio.create_task(keep())
+        try:
+            yield
+        finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+
+    # ---- offers
 
     async def _first_offer(self, ticket: Ticket, line: Line) -> Offer | None:
         """An offer made at once, or while the caller is told that all are busy; else None."""
-        offer = asyncio.create_task(ticket.offer())
-        busy = asyncio.create_task(self._tell_busy(line))
+
+        async def tell() -> None:
+            await asyncio.sleep(BUSY_AFTER_S)
+            await self._announce(
+                line, ticket, "connecting-topic", f"topic-{ticket.call.topic}", "all-busy"
+            )
+
         try:
-            await asyncio.wait((offer, busy), return_when=asyncio.FIRST_COMPLETED)
-            if offer.done():
-                return offer.result()
-            busy.result()
-            return None
+            return await self._offer_or(ticket, tell())
         finally:
             line.hush()
-            for task in (offer, busy):
-                task.cancel()
-            await asyncio.gather(offer, busy, return_exceptions=True)
-
-    async def _tell_busy(self, line: Line) -> None:
-        await asyncio.sleep(BUSY_AFTER_S)
-        if await line.say("all-busy") == Key("0"):
-            raise _EmergencyKeyError
 
     async def _until_served(self, ticket: Ticket, offer: Offer | None) -> None:
+        self._forget_keys()
         while True:
-            if offer is None:
+            while offer is None:
                 await self._session.set_music(True)
-                offer = await self._next_offer(ticket)
-            if offer is None:
-                await self._call.abandoned("waiting", self._waited_s)
-                return
-            if await self._talk(offer):
+                announce_s = self._parts.settings.routing.announce_s
+                offer = await self._offer_or(ticket, self._music(announce_s))
+                if offer is None:
+                    offer = await self._offer_or(ticket, self._announce_on_new_line(ticket))
+            if await Talk(self._call, offer).run(self._waited_s):
                 return
             if self._session.hungup:
                 await self._call.abandoned("ringing", self._waited_s)
@@ -109,131 +179,124 @@ class Waiting:
             await self._board.withdraw_offer(ticket.call.id)
             offer = None
 
-    async def _next_offer(self, ticket: Ticket) -> Offer | None:
-        """The next offer, or None when the caller has hung up."""
+    async def _offer_or(self, ticket: Ticket, other: Awaitable[None]) -> Offer | None:
+        """The next offer, or None when `other` is over before; a hang-up is a CallerGoneError."""
         offer = asyncio.create_task(ticket.offer())
-        key = asyncio.create_task(self._emergency_key())
+        doing = asyncio.ensure_future(other)
         gone = asyncio.create_task(self._session.wait_hangup())
-        tasks = (offer, key, gone)
+        tasks = (offer, doing, gone)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            taken = offer.result() if offer.done() else None
-            if taken and (gone.done() or key.done()):
-                await self._parts.matcher.release(taken)
+            # An offer that a key or the hang-up overtook goes back to the matcher's hands.
+            failed = doing.done() and doing.exception()
+            if offer.done() and not offer.exception() and (gone.done() or failed):
+                await self._matcher.release(offer.result())
             if gone.done():
-                return None
-            if key.done():
-                key.result()
-                raise _EmergencyKeyError
-            return taken
+                raise CallerGoneError("hung up while waiting")
+            if doing.done():
+                doing.result()
+            return offer.result() if offer.done() else None
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _emergency_key(self) -> None:
-        """Return when the caller presses 0, by way of AMI or, while that is down, of AGI."""
-        while True:
+    # ---- what the caller hears and presses
+
+    async def _announce(self, line: Line, ticket: Ticket, *first: str) -> None:
+        said = announcement(self._parts.outlook(ticket.call.id), callback=self._number is not None)
+        if pressed := await line.say(*first, *said):
+            self._pressed(pressed.key)
+
+    async def _announce_on_new_line(self, ticket: Ticket) -> None:
+        """Without an audio connection the caller just hears more music."""
+        try:
+            async with self._call.line() as line:
+                await self._announce(line, ticket, "still-waiting")
+        except (AudioSocketError, TimeoutError, CallerGoneError) as error:
+            self._call.log.info("an announcement was not heard", error=str(error))
+        self._forget_keys()
+
+    async def _music(self, for_s: float) -> None:
+        """Return after this long; keys come by AMI or, while that is down, by AGI."""
+        until = self._loop.time() + for_s
+        while (left := until - self._loop.time()) > 0:
+            key = ""
             if self._call.manager_connected():
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(KEY_CHECK_S):
-                        if await self._call.keys.get() == "0":
-                            return
-            elif await self._session.wait_for_digit(KEY_POLL_MS) == "0":
-                return
+                    async with asyncio.timeout(min(KEY_CHECK_S, left)):
+                        key = await self._call.keys.get()
+            else:
+                key = await self._session.wait_for_digit(KEY_POLL_MS)
+            if key:
+                self._pressed(key)
 
-    async def _talk(self, offer: Offer) -> bool:
-        """Ring the consultant; True when they talked."""
-        call, routing = self._call, self._parts.settings.routing
-        rings = await self._board.move(
-            offer.consultant, "ringing", call=offer.call, expected=("reserved",),
-            lease_s=routing.lease_s, keep_call=True,
-        )  # fmt: skip
-        if not rings:
+    def _pressed(self, key: str) -> None:
+        if key == EMERGENCY_KEY:
+            raise _EmergencyKeyError
+        if key == CALLBACK_KEY and self._number is not None:
+            raise _CallbackKeyError
+
+    def _forget_keys(self) -> None:
+        """Keys pressed on an audio connection are told by AMI as well."""
+        while not self._call.keys.empty():
+            self._call.keys.get_nowait()
+
+    # ---- callbacks
+
+    @property
+    def _number(self) -> str | None:
+        """Where this caller can be called back; None where no callback is to be had."""
+        callbacks = self._parts.settings.callback
+        if self._refused or not callbacks.offer or self._parts.settings.trunks.outgoing is None:
+            return None
+        return callable_number(self._call.caller, frozenset(callbacks.countries))
+
+    async def _take_over(self, waiting: WaitingCall) -> WaitingCall:
+        """Give who calls again, instead of waiting for the callback, the place that it had."""
+        number = self._number
+        earlier = await self._board.callback_of(number) if number else None
+        if earlier is None or not await self._board.end_callback(earlier):
+            return waiting
+        METRICS.callbacks.labels("cancelled").inc()
+        for event in callback_over(earlier, "called again", "callback_cancelled", by=self._call.id):
+            await self._parts.journal.append(event)
+        place = earlier.call
+        same = place.topic == waiting.topic
+        return replace(
+            waiting,
+            arrived_at=min(place.arrived_at, waiting.arrived_at),
+            queued_at=min(place.queued_at, waiting.queued_at) if same else waiting.queued_at,
+        )
+
+    async def _order_callback(self, waiting: WaitingCall) -> bool:
+        """Put the caller's place on the board as a callback; False when there are too many."""
+        number = self._number
+        if number is None:
             return False
-        await call.record(
-            EventKind.OFFERED, consultant=offer.consultant, step=offer.step, level=offer.level,
-            considered=list(offer.considered), why=offer.why,
+        await self._call.record(EventKind.KEY, key=CALLBACK_KEY)
+        await self._call.record(
+            EventKind.CALLBACK_ASKED, topic=waiting.topic, language=waiting.language,
+            priority=waiting.priority, arrived_at=waiting.arrived_at, queued_at=waiting.queued_at,
         )  # fmt: skip
-        METRICS.offers.inc()
-        call.consultant = offer.consultant
-        call.answered_by_consultant.clear()
-        call.talking_since = None
-        dialled, wait_s = self._loop.time(), self._waited_s
-        keeper = asyncio.create_task(self._keep_lease(offer))
+        most = self._parts.settings.callback.most_open
         try:
-            await self._dial(offer)
-        finally:
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
-            call.consultant = None
-        status = await self._variable("DIALSTATUS")
-        # ANSWEREDTIME counts from the answer to the caller, not from the consultant's.
-        began = call.talking_since if call.talking_since is not None else dialled
-        talk_s = round(self._loop.time() - began, 3)
-        if status == "ANSWER" or call.answered_by_consultant.is_set():
-            await self._after_talk(offer, wait_s, talk_s)
-            return True
-        await self._not_answered(offer, status)
-        return False
-
-    async def _dial(self, offer: Offer) -> None:
-        ring_s = self._parts.settings.dialogue.connecting_ring_s
-        await self._session.exec("Dial", dial_argument(f"PJSIP/{offer.consultant}", ring_s, "g"))
-
-    async def _keep_lease(self, offer: Offer) -> None:
-        lease_s = self._parts.settings.routing.lease_s
-        answered = self._call.answered_by_consultant
-        while True:
-            talking = answered.is_set()
-            with suppress(BoardDownError):
-                await self._board.move(
-                    offer.consultant, "talking" if talking else "ringing", call=offer.call,
-                    expected=("ringing", "talking"), lease_s=lease_s, keep_call=True,
-                    renew=talking,
-                )  # fmt: skip
-            with suppress(TimeoutError):
-                async with asyncio.timeout(lease_s / 3):
-                    if talking:
-                        await asyncio.Event().wait()
-                    await answered.wait()
-
-    async def _after_talk(self, offer: Offer, wait_s: float, talk_s: float) -> None:
-        call, routing = self._call, self._parts.settings.routing
-        await call.record(EventKind.TALK_ENDED, consultant=offer.consultant, talk_s=talk_s)
-        METRICS.wait.observe(wait_s)
-        METRICS.talk.observe(talk_s)
-        with suppress(BoardDownError):  # the lease ends by itself
-            await self._board.move(
-                offer.consultant, "wrap_up", call=offer.call, expected=("ringing", "talking"),
-                lease_s=max(routing.wrap_up_s, 0.01),
-            )  # fmt: skip
-        if not self._session.hungup:
-            with suppress(AgiError):
-                await self._session.stream_file("hotline/thank-you", timeout=15)
-        await call.finish(
-            "answered", consultant=offer.consultant, wait_s=round(wait_s, 3), talk_s=talk_s
+            holder = await self._board.ask_callback(Callback(waiting, number), most)
+        except BoardDownError:
+            await self._call.record(EventKind.CALLBACK_ENDED, why="Redis is away")
+            raise
+        if not holder:
+            self._refused = True
+            await self._call.record(EventKind.CALLBACK_ENDED, why="too many callbacks are open")
+            return False
+        METRICS.callbacks.labels("asked").inc()
+        facts = {} if holder == waiting.id else {"callback_of": holder}
+        if facts:
+            await self._call.record(EventKind.CALLBACK_ENDED, why="the number has one", by=holder)
+        with suppress(AgiError):
+            await self._session.stream_file("hotline/callback-confirmed", timeout=20)
+        wait_s = round(self._waited_s, 3)
+        await self._call.finish(
+            "callback" if not facts else "callback_joined", wait_s=wait_s, **facts
         )
-
-    async def _not_answered(self, offer: Offer, status: str) -> None:
-        call = self._call
-        gone = self._session.hungup or self._session.closed
-        await call.record(
-            EventKind.NO_ANSWER, consultant=offer.consultant, status=status or "UNKNOWN"
-        )
-        if status == "CHANUNAVAIL" and not gone:
-            await self._board.set_device(offer.consultant, "unavailable")
-        paused = (
-            not gone and status != "CHANUNAVAIL"
-            and self._parts.settings.routing.pause_after_no_answer
-        )  # fmt: skip
-        await self._board.move(
-            offer.consultant, "paused" if paused else "available", call=offer.call,
-            expected=("reserved", "ringing"), reason="no_answer" if paused else "",
-        )  # fmt: skip
-
-    async def _variable(self, name: str) -> str:
-        try:
-            return await self._session.get_variable(name, force=True) or ""
-        except AgiError:
-            return ""
+        return True

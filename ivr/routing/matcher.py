@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ivr.routing.board import Board, BoardDownError, BoardVersionError, Snapshot
 from ivr.routing.callback import Callback
-from ivr.routing.plan import Offer, WaitingCall, plan
+from ivr.routing.plan import Offer, WaitingCall, order, plan
 from ivr.routing.staff import Floor, Staff
 
 TICK_S = 1.0
@@ -140,6 +140,11 @@ class Matcher:
         ]
         return max(0.01, min([TICK_S, *ends]))
 
+    def ahead(self, call: str) -> int | None:
+        """How many are served before this one; None for whom the board does not know."""
+        order_now = order(unoffered(self.snapshot, callbacks=True)) if self.snapshot else []
+        return next((i for i, waiting in enumerate(order_now) if waiting.id == call), None)
+
     def wake(self) -> None:
         """Look at the board now."""
         self._wake.set()
@@ -260,8 +265,8 @@ def unoffered(
     """Who waits for an offer: on the line, or for a callback that may be dialled now."""
     due = [
         callback.call
-        for callback in snapshot.callbacks.values()
-        if callbacks and callback.not_before <= snapshot.now
+        for case, callback in snapshot.callbacks.items()
+        if callbacks and callback.not_before <= snapshot.now and case not in snapshot.owners
     ]
     return [
         call

@@ -17,6 +17,12 @@ DEFAULT = "default"
 """In `targets`: all queues that are not named."""
 
 Priority = Literal["returned_emergency", "callback", "vulnerable", "normal"]
+DEFAULT_PRIORITIES: Mapping[Priority, int] = {
+    "returned_emergency": 0,
+    "callback": 1,
+    "vulnerable": 2,
+    "normal": 3,
+}
 
 
 class Consultant(Configuration):
@@ -59,6 +65,14 @@ class Target(Configuration):
     within_s: Annotated[float, Field(gt=0)] = 20
 
 
+class Vulnerable(Configuration):
+    """Who goes before normal callers."""
+
+    topics: frozenset[str] = frozenset()
+    numbers: frozenset[Annotated[str, Field(pattern=r"^\+[0-9]{6,15}$")]] = frozenset()
+    """Callers' numbers, E.164."""
+
+
 class _RoutingFile(Configuration):
     priorities: dict[Priority, Annotated[int, Field(ge=0, le=9)]]
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]
@@ -69,6 +83,7 @@ class _RoutingFile(Configuration):
         default_factory=dict
     )
     targets: dict[str, Target] = Field(default_factory=dict)
+    vulnerable: Vulnerable = Vulnerable()
 
 
 class _ConsultantsFile(Configuration):
@@ -85,6 +100,7 @@ class Routing:
     by_language: Mapping[Language, tuple[Step, ...]] = field(default_factory=dict)
     targets: Mapping[str, Target] = field(default_factory=dict)
     """By queue; "default" is that of all others."""
+    vulnerable: Vulnerable = field(default_factory=Vulnerable)
 
     def steps_for(self, topic: str, language: Language) -> tuple[Step, ...]:
         """The steps of a topic, else of a language, else of all; the last without an end."""
@@ -108,6 +124,18 @@ class Routing:
             if waited_s < until:
                 return until - waited_s
         return None
+
+    def priority_of(self, topic: str, number: str, *, returned: bool) -> int:
+        """The priority of a call, 0 the highest; `returned`: 112 has sent the caller back.
+
+        `number` is the caller's in E.164, where it is known.
+        """
+        kind: Priority = "normal"
+        if returned:
+            kind = "returned_emergency"
+        elif topic in self.vulnerable.topics or number in self.vulnerable.numbers:
+            kind = "vulnerable"
+        return self.priorities.get(kind, DEFAULT_PRIORITIES[kind])
 
     def target(self, queue: str) -> Target:
         """The service level a queue is to reach; 80 % within 20 s where nothing is said."""
@@ -158,7 +186,11 @@ def load_routing(
         *((("languages", language), steps) for language, steps in file.languages.items()),
     ):
         _check_steps(source, place, steps, topics)
-    routing = Routing(file.priorities, file.steps, file.topics, file.languages, file.targets)
+    for topic in file.vulnerable.topics - topics:
+        raise source.error(f"unknown topic {topic!r}", "vulnerable", "topics")
+    routing = Routing(
+        file.priorities, file.steps, file.topics, file.languages, file.targets, file.vulnerable
+    )
     for topic in sorted(topics):
         last = routing.steps_for(topic, "pl")[-1]
         if not any(last.serves(consultant, topic, "pl") for consultant in consultants):

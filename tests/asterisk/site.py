@@ -18,7 +18,7 @@ from ivr.rendering import render
 from ivr.settings import load_settings
 from ivr.speech.audiofile import read_audio, write_wav
 from ivr.supervisor import Supervisor
-from ivr.telephone import Telephone
+from ivr.telephone import AnswerMode, Telephone
 from tests.trained import give_trained_models
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ SHORT_S = 0.8
 
 TOML = """
 [service]
-node = "t"
+node = "{node}"
 state_dir = "{state}"
 drain_s = 3
 http_host = "{host}"
@@ -54,20 +54,21 @@ models = "{models}"
 [asterisk]
 sip_host = "{host}"
 service_host = "{host}"
-rtp_first = {rtp}000
-rtp_last = {rtp}999
+rtp_first = {rtp}
+rtp_last = {rtp_last}
 [trunks]
 numbers = ["19115"]
 incoming = ["{net}.2", "{net}.3"]
+outgoing = "{net}.2:5060"
 [emergency]
 trunk_a = "{net}.5:5060"
 trunk_b = "{net}.6:5060"
 ring_s = 10
 [redis]
-url = "redis://{host}:6379/0"
+url = "redis://{redis}:6379/0"
 timeout_s = 0.5
 [cases]
-database = "sqlite+aiosqlite:///{state}/cases.db"
+database = "sqlite+aiosqlite:///{cases}/cases.db"
 [dialogue]
 speech_wait_s = 2
 key_wait_s = 2
@@ -76,9 +77,13 @@ connecting_ring_s = 4
 lease_s = 3
 wrap_up_s = 0.3
 reconcile_s = 1
+[callback]
+ring_s = 5
+retry_after_s = [1, 2]
 [speech]
 recognition_deadline_s = 20
 queue_deadline_s = 10
+{more}
 """
 
 
@@ -88,16 +93,40 @@ def models_dir() -> Path:
 
 
 class Site:
-    """The servers; started once for all tests. Tests may kill them and must start them again."""
+    """The servers; started once for all tests. Tests may kill them and must start them again.
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    Of several nodes each is a site with its own `node` and `host`; they share Redis (at the address
+    `redis`) and the folder of the cases. `more` goes to the end of the settings, after [speech].
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        node: str = "t",
+        host: str = HOST,
+        rtp: int = (30 + SLOT) * 1000,
+        redis: str = HOST,
+        cases: Path | None = None,
+        more: str = "",
+    ):
+        self.folder, self.host, self.sip = folder, host, f"{host}:5060"
         self._make_prompts()
         give_trained_models(folder / "cache")
         self.config = folder / "hotline.toml"
         self.config.write_text(
             TOML.format(
-                state=folder, root=ROOT, models=models_dir(), host=HOST, net=NET, rtp=30 + SLOT
+                state=folder,
+                root=ROOT,
+                models=models_dir(),
+                host=host,
+                net=NET,
+                rtp=rtp,
+                rtp_last=rtp + 999,
+                node=node,
+                redis=redis,
+                cases=cases or folder,
+                more=more,
             )
         )
         self.settings = load_settings(self.config)
@@ -159,7 +188,7 @@ class Site:
 
     async def http(self, path: str) -> tuple[int, str]:
         """Ask the service's status server."""
-        url = f"http://{HOST}:8119{path}"
+        url = f"http://{self.host}:8119{path}"
         timeout = aiohttp.ClientTimeout(total=5)
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as answer:
             return answer.status, await answer.text()
@@ -196,12 +225,14 @@ class Site:
 
     @asynccontextmanager
     async def caller(
-        self, audio: Path | None = None, *, host: str = f"{NET}.2"
+        self, audio: Path | None = None, *, host: str = f"{NET}.2", answer: AnswerMode = "manual"
     ) -> AsyncIterator[Telephone]:
         """A caller at the telephone network's address; `user` is a number nobody else has."""
         number = f"+48601{uuid.uuid4().int % 10**6:06d}"
         folder = self.folder / "phones" / number
-        async with Telephone("caller", folder, host, user=number, audio=audio) as telephone:
+        async with Telephone(
+            "caller", folder, host, user=number, audio=audio, answer=answer
+        ) as telephone:
             yield telephone
 
     @asynccontextmanager
@@ -212,7 +243,7 @@ class Site:
         address = f"{NET}.{int(extension) - 80}"
         folder = self.folder / "phones" / f"{extension}-{uuid.uuid4().hex[:6]}"
         telephone = Telephone(
-            f"consultant-{extension}", folder, address, user=extension, server=SIP,
+            f"consultant-{extension}", folder, address, user=extension, server=self.sip,
             register=True, answer=answer, audio=audio,  # type: ignore[arg-type]
             password=self.supervisor.secrets[f"consultant-{extension}"],
         )  # fmt: skip
