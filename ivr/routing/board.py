@@ -18,7 +18,7 @@ from ivr.errors import HotlineError
 from ivr.routing import scripts
 from ivr.routing.callback import Callback
 from ivr.routing.plan import WaitingCall
-from ivr.routing.redis_link import connect
+from ivr.routing.redis_link import close, connect
 
 State = Literal["offline", "available", "reserved", "ringing", "talking", "wrap_up", "paused"]
 Device = Literal["idle", "busy", "unavailable"]
@@ -92,8 +92,8 @@ class Board:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._redis.aclose()
-        await self._listener.aclose()
+        for client in (self._redis, self._listener):
+            await close(client)
 
     async def now(self) -> float:
         """The board's clock, seconds since the epoch; also tells whether Redis is there."""
@@ -260,6 +260,7 @@ class Board:
     async def changes(self) -> AsyncIterator[None]:
         """Yield once at the start and whenever any process changes the board."""
         try:
+            await self._listener.initialize()  # a Cluster's client must know its servers
             async with self._listener.pubsub() as pubsub:
                 await pubsub.subscribe(self._channel)
                 yield

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 SENTINEL, CLUSTER = "redis+sentinel", "redis+cluster"
@@ -87,6 +87,16 @@ def connect(url: str, timeout_s: float) -> "Redis | RedisCluster":
         address.master, db=address.database, retry=Retry(NoBackoff(), 1), **options
     )
     return master
+
+
+async def close(client: "Redis | RedisCluster") -> None:
+    """Close a client's connections, those to Sentinels too."""
+    await client.aclose()
+    if isinstance(client, Redis) and isinstance(
+        pool := client.connection_pool, SentinelConnectionPool
+    ):
+        for watcher in pool.sentinel_manager.sentinels:
+            await watcher.aclose()
 
 
 def _host_port(text: str, default: int) -> tuple[str, int]:

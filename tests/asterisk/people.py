@@ -1,6 +1,7 @@
 """What callers and consultants do in many tests, and what Asterisk is asked as a witness."""
 
 import re
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ivr.routing.board import Board
 from ivr.speech.audiofile import read_audio
 from ivr.telephone import Telephone
-from tests.asterisk.site import HOTLINE, NET, ROOT, SHORT_S, Site, until
+from tests.asterisk.site import HOST, HOTLINE, NET, ROOT, SHORT_S, Site, until
 
 RATE = 8000
 ON_TO_ROADS = "12"
@@ -28,6 +30,30 @@ async def another_caller(
         user=number, audio=audio, control_port=4444 + place,
     ) as telephone:  # fmt: skip
         yield telephone
+
+
+@asynccontextmanager
+async def board() -> AsyncIterator[Board]:
+    """The board as another process sees it: a witness."""
+    witness = Board(f"redis://{HOST}:6379/0", "witness", timeout_s=2)
+    try:
+        yield witness
+    finally:
+        await witness.close()
+
+
+async def closes(telephone: Telephone, within: float = 15) -> None:
+    """The call is over."""
+    await telephone.wait_for("CALL_CLOSED", timeout=within)
+
+
+async def answered(consultant: Telephone, within: float) -> float:
+    """The consultant has a call, and hears the caller; returns the seconds it took."""
+    began = time.monotonic()
+    await consultant.wait_for("CALL_ESTABLISHED", timeout=within)
+    took = time.monotonic() - began
+    await consultant.hear(0.5, timeout=5)
+    return took
 
 
 async def greeted(site: Site, caller: Telephone) -> None:

@@ -1,8 +1,7 @@
 """The conversation on a real site: silence, noise, keys, languages, hang-ups, barge-in."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
@@ -10,10 +9,11 @@ import numpy as np
 import pytest
 
 from ivr.cases.model import Case
-from ivr.routing.board import Board, ConsultantState
+from ivr.routing.board import ConsultantState
 from ivr.speech.audiofile import read_audio, write_wav
 from ivr.telephone import Telephone
-from tests.asterisk.site import AUDIO, HOST, HOTLINE, NET, SIP, Site, late, until
+from tests.asterisk.people import board
+from tests.asterisk.site import AUDIO, HOTLINE, NET, SIP, Site, late, until
 
 FRAME = 160
 """Samples of 20 ms."""
@@ -22,18 +22,8 @@ GENERAL = ("103", "108")
 """Two consultants who may take a call about anything at once."""
 
 
-@asynccontextmanager
-async def board(site: Site) -> AsyncIterator[Board]:
-    """The board as another process sees it: a witness."""
-    witness = Board(f"redis://{HOST}:6379/0", "witness", timeout_s=2)
-    try:
-        yield witness
-    finally:
-        await witness.close()
-
-
 async def state_of(site: Site, consultant: str) -> ConsultantState:
-    async with board(site) as witness:
+    async with board() as witness:
         return (await witness.snapshot([consultant])).consultants[consultant]
 
 
@@ -53,7 +43,7 @@ def is_in(wanted: str, reason: str, state: ConsultantState) -> bool:
 
 
 async def nobody_waits(site: Site) -> None:
-    async with board(site) as witness:
+    async with board() as witness:
 
         async def none() -> bool:
             snapshot = await witness.snapshot([])
@@ -167,7 +157,7 @@ async def test_a_language_is_chosen_by_key(site: Site, key: str, language: str) 
         pcm = await caller.hear(heard + 1.2, timeout=5)
         await caller.press("*")
         await site.step(caller, "queued")
-        async with board(site) as witness:
+        async with board() as witness:
             (waiting,) = (await witness.snapshot([])).waiting
         await caller.hangup()
         case = await site.closed_case(caller)
@@ -371,7 +361,7 @@ async def test_who_does_not_answer_is_paused_and_the_caller_goes_to_the_next(sit
         await greeted(caller)
         await caller.press("*")
         await silent.wait_for("CALL_INCOMING", timeout=10)
-        async with board(site) as witness:
+        async with board() as witness:
             (before,) = (await witness.snapshot([])).waiting
             await silent.wait_for("CALL_CLOSED", timeout=10)
             await becomes(site, "103", lambda s: s.state == "paused")

@@ -15,6 +15,8 @@ from ivr.speech.audiofile import read_audio
 from ivr.telephone import Telephone
 from tests.asterisk.people import (
     another_caller,
+    answered,
+    closes,
     fallback_has,
     greeted,
     note,
@@ -69,16 +71,6 @@ class Witness:
             return found
         finally:
             client.disconnect()
-
-
-async def closes(telephone: Telephone, within: float = 15) -> None:
-    await telephone.wait_for("CALL_CLOSED", timeout=within)
-
-
-async def answered(consultant: Telephone, within: float) -> None:
-    """The consultant has a call, and hears the caller."""
-    await consultant.wait_for("CALL_ESTABLISHED", timeout=within)
-    await consultant.hear(0.5, timeout=5)
 
 
 async def talk_through(one: Telephone, other: Telephone, site: Site) -> None:
