@@ -69,7 +69,7 @@ def render(
         except (KeyError, ValueError) as error:
             raise ConfigError(template, f"unknown placeholder {error}") from None
         _write(etc_dir / template.name, text)
-    for dialplan in ("hotline", "degraded", "emergency", "consultants"):
+    for dialplan in ("hotline", "degraded", "emergency", "consultants", "callback", "nodes"):
         source = settings.files.dialplans / f"{dialplan}.conf"
         if not source.exists():
             raise HotlineError(f"the dialplan {source} is missing: set [files] dialplans")
@@ -111,6 +111,8 @@ def _values(
         "ami_secret": secrets["ami"],
         "cel_file": cel.FILE,
         "cel_mapping": cel.MAPPING,
+        "peers": "&".join(f"PJSIP/fallback@node-{peer}" for peer in settings.peers),
+        "leave_when_empty": "unavailable,invalid" if settings.peers else "no",
         "queue_members": "\n".join(f"member => PJSIP/{c.id},0,{c.name}" for c in consultants),
         "announcements": "\n".join(
             _section(
@@ -144,6 +146,8 @@ def _endpoints(
             _section(trunk, type="aor", contact=f"sip:{address}", qualify_frequency=5,
                      qualify_timeout=2),
         ]  # fmt: skip
+    for peer, address in settings.peers.items():
+        parts += _peer(f"node-{peer}", address, language)
     for consultant in consultants:
         parts += _telephone(
             consultant.id, consultant.name, secrets[f"consultant-{consultant.id}"],
@@ -166,6 +170,18 @@ _MEDIA = {
     "rtp_timeout": 60,
     "rtp_timeout_hold": 600,
 }
+
+
+def _peer(name: str, address: str, language: str) -> list[str]:
+    """Another node: its calls come by its address and reach consultants' telephones only."""
+    return [
+        _section(name, type="endpoint", **_MEDIA, context="from-nodes", language=language,
+                 aors=name, allow_transfer="no", send_pai="yes", trust_id_inbound="yes",
+                 trust_id_outbound="yes"),
+        _section(name, type="identify", endpoint=name, match=address.partition(":")[0]),
+        _section(name, type="aor", contact=f"sip:{address}", qualify_frequency=2,
+                 qualify_timeout=2),
+    ]  # fmt: skip
 
 
 def _telephone(identity: str, name: str | None, secret: str, **options: object) -> list[str]:

@@ -19,6 +19,8 @@ EMERGENCY, DEGRADED = "emergency", "degraded"
 """Contexts that tell what became of a call."""
 _TRUNK = "emergency-"
 """What the names of the 112 trunks' endpoints begin with; the rest is the trunk's name."""
+_NODE = "node-"
+"""What the names of the other nodes' endpoints begin with."""
 _ENDS = frozenset({"HANGUP", "CHAN_END", "LINKEDID_END"})
 
 
@@ -109,9 +111,9 @@ def _calls(events: Iterable[CelEvent], incoming: Collection[str]) -> dict[str, _
     for event in events:
         if event.uniqueid != event.linkedid:
             if event.kind == "BRIDGE_ENTER":
-                others[event.linkedid][event.extra] = _party(event.channel)
+                others[event.linkedid][event.extra] = _consultant(event)
                 if (call := calls.get(event.linkedid)) and call.bridge == event.extra:
-                    call.consultant = _party(event.channel)
+                    call.consultant = _consultant(event)
             if event.kind == "CHAN_START" and (call := calls.get(event.linkedid)):
                 call.dialled(event)
             if event.kind != "LINKEDID_END":
@@ -151,6 +153,12 @@ def _follow(call: _Call, event: CelEvent, others: Mapping[str, str]) -> None:
         call.bridge = None
     if event.kind in _ENDS:
         call.ended_at = call.ended_at or event.at
+
+
+def _consultant(event: CelEvent) -> str:
+    """Give who talks on a channel; on one that leads to another node, the number it has told."""
+    name = _party(event.channel)
+    return event.number if name.startswith(_NODE) and event.number else name
 
 
 def _party(channel: str) -> str:

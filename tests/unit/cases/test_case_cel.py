@@ -173,6 +173,21 @@ def test_what_has_a_case_was_not_answered_or_came_from_elsewhere_gets_none() -> 
     assert reconcile(of(TALK), set(), incoming={"consultants"}) == []
 
 
+def test_the_consultant_of_another_node_is_known_by_the_number() -> None:
+    other = next(e.uniqueid for e in of(TALK) if e.uniqueid != TALK)
+    events = [
+        replace(e, channel="PJSIP/node-b-00000007", number="101") if e.uniqueid == other else e
+        for e in of(TALK)
+    ]
+    made = reconcile(events, set())
+    assert [e.data["consultant"] for e in made if e.kind in ("talking", "closed")] == ["101"] * 2
+
+
+def test_a_call_that_another_node_has_sent_is_no_case_of_this_one() -> None:
+    sent = [replace(e, context="from-nodes" if e.uniqueid == TALK else e.context) for e in of(TALK)]
+    assert reconcile(sent, set()) == []
+
+
 def test_an_orphaned_case_is_closed_when_its_channel_has_ended() -> None:
     call = uuid4()
     happened = of(DEGRADED)
