@@ -4,8 +4,8 @@ import re
 
 from ivr.asterisk.agi_session import AgiSession
 from ivr.routing.board import Board, BoardDownError
+from ivr.routing.desk import REASONS, change
 
-REASONS = {"0": "pause", "1": "break", "2": "training", "3": "admin"}
 _CHANNEL = re.compile(r"PJSIP/([0-9]+)-")
 
 
@@ -25,17 +25,9 @@ async def serve_feature(session: AgiSession, board: Board, consultants: set[str]
 
 
 async def _change(board: Board, consultant: str, wish: str, args: tuple[str, ...]) -> bool:
-    if wish == "available":
-        return await board.move(
-            consultant, "available", expected=("offline", "paused", "wrap_up", "available")
-        )
-    if wish == "offline":
-        return await board.move(
-            consultant, "offline", expected=("available", "paused", "wrap_up", "offline")
-        )
-    reason = REASONS.get(args[0] if args else "0")
-    if wish != "pause" or reason is None:
-        return False
-    return await board.move(
-        consultant, "paused", expected=("available", "paused", "wrap_up", "offline"), reason=reason
-    )
+    match wish:
+        case "available" | "offline":
+            return await change(board, consultant, wish)
+        case "pause" if reason := REASONS.get(args[0] if args else "0"):
+            return await change(board, consultant, "paused", reason)
+    return False

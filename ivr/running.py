@@ -19,7 +19,7 @@ async def run_service(settings: Settings) -> None:
     require_folders(settings)
     loaded = await asyncio.to_thread(load_all, settings)
     secrets = Secrets(settings.state_dir / "secrets.json")
-    secrets.ensure(["ami"])
+    secrets.ensure(["ami", "api"])
     try:
         await Service(settings, loaded, secrets).run()
     except BaseExceptionGroup as group:

@@ -38,6 +38,7 @@ from ivr.routing.plan import Offer
 from ivr.routing.staff import Staff
 from ivr.secrets import Secrets
 from ivr.settings import Settings
+from ivr.web.consultants import ConsultantsApi
 from ivr.web.health import make_app
 
 LAG_PROBE_S = 0.05
@@ -102,6 +103,10 @@ class Service:
             self._outlook, loaded.voice_activity,
             lambda: self._ami.connected,
         )  # fmt: skip
+        self._api = ConsultantsApi(
+            self._board, lambda: {c.id: c.name for c in self.matcher.staff.consultants},
+            secrets["api"],
+        )  # fmt: skip
         self._devices: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
         self._problems_seen: dict[str, str] = {}
 
@@ -161,7 +166,7 @@ class Service:
     async def _serve_status(self, stack: AsyncExitStack) -> None:
         service = self.settings.service
         runner = web.AppRunner(
-            make_app(METRICS.registry, self.status, self._rows), shutdown_timeout=1.0
+            make_app(METRICS.registry, self.status, self._rows, self._api), shutdown_timeout=1.0
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

@@ -82,11 +82,17 @@ class Callbacks:
         self._later(self._dial(offer, callback))
 
     def on_event(self, event: AmiMessage) -> None:
-        """Take what Asterisk tells of a call that could not be made."""
-        if event.get("Event") == "OriginateResponse" and event.get("Response") == "Failure":
-            dialled = self._dialled.get(event.get("Exten") or "")
-            if dialled is not None:
-                dialled.settle(_REASONS.get(event.get("Reason") or "", "no answer"))
+        """Take what Asterisk tells of a call that was not answered or could not be made."""
+        match event.get("Event"):
+            case "Hangup":
+                name = event.get("Uniqueid").removeprefix(_CHANNEL).partition("-")[0]
+                status = _CAUSES.get(event.get("Cause"), "no answer")
+            case "OriginateResponse" if event.get("Response") == "Failure":
+                name, status = event.get("Exten"), "not reached"
+            case _:
+                return
+        if dialled := self._dialled.get(name):
+            dialled.settle(status)
 
     def answered(self, session: AgiSession) -> "tuple[Offer, Callback] | None":
         """Tell for whom a session of `dialplans/callback.conf` is; None: for nobody any more."""
@@ -162,7 +168,7 @@ class Callbacks:
         name = UUID(callback.call.id).hex
         dialled = self._dialled[name] = _Dialled(offer, callback)
         try:
-            await self._ami.action("Originate", self._call(number, name))
+            await self._ami.action("Originate", self._call(number, name, callback.tries + 1))
             async with asyncio.timeout(self._settings.ring_s + _SETUP_S):
                 return await dialled.status
         except AmiError as error:
@@ -172,8 +178,9 @@ class Callbacks:
         finally:
             del self._dialled[name]
 
-    def _call(self, number: str, name: str) -> dict[str, str]:
+    def _call(self, number: str, name: str, attempt: int) -> dict[str, str]:
         return {
+            "ChannelId": f"{_CHANNEL}{name}-{attempt}",
             "Channel": f"PJSIP/{number}@outgoing",
             "Context": "callback",
             "Exten": name,
@@ -257,8 +264,13 @@ class Callbacks:
         self._log.warning("a callback that the board had lost is back", case=str(uuid))
 
 
-_REASONS = {"3": "no answer", "5": "busy", "8": "congestion", "1": "hung up", "0": "no such number"}
-"""Asterisk's control frames as OriginateResponse tells them."""
+_CHANNEL = "callback-"
+_CAUSES = {
+    "1": "no such number", "17": "busy", "18": "no answer", "19": "no answer", "20": "switched off",
+    "21": "refused", "27": "out of order", "28": "no such number", "34": "congestion",
+    "38": "congestion", "41": "congestion", "42": "congestion",
+}  # fmt: skip
+"""Hang-up causes (ITU-T Q.850)."""
 
 
 class _Dialled:

@@ -91,6 +91,7 @@ class Waiting:
     async def resume(self, callback: Callback, offer: Offer) -> None:
         """Go on with the wait of who was called back, with a consultant reserved already."""
         await self._call.set_language()
+        await self._session.set_variable("CALLERID(num)", callback.number)
         now = await self._board.now()
         self._since -= max(0.0, now - callback.call.queued_at)
         # Who was called back and is on the line must not wait once more behind others.

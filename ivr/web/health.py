@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz`, `/metrics` and a status page, on loopback."""
+"""`/healthz`, `/readyz`, `/metrics`, a status page and consultants' states, on loopback."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from html import escape
@@ -7,6 +7,9 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from ivr.web.consultants import ConsultantsApi
+
+BODY_BYTES = 10_000
 Status = Callable[[], Mapping[str, bool]]
 Rows = Callable[[], Awaitable[Mapping[str, list[Mapping[str, Any]]]]]
 
@@ -19,7 +22,9 @@ th,td{{text-align:left;padding:.3rem .8rem;border-bottom:1px solid #ccc}}
 <h1>hotline 19115</h1><p>{parts}</p>{tables}</html>"""
 
 
-def make_app(registry: CollectorRegistry, status: Status, rows: Rows) -> web.Application:
+def make_app(
+    registry: CollectorRegistry, status: Status, rows: Rows, consultants: ConsultantsApi
+) -> web.Application:
     """The application; `status` names each part and whether it works."""
 
     async def healthz(_: web.Request) -> web.Response:
@@ -49,11 +54,12 @@ def make_app(registry: CollectorRegistry, status: Status, rows: Rows) -> web.App
                      "default-src 'none'; style-src 'unsafe-inline'"},
         )  # fmt: skip
 
-    app = web.Application()
+    app = web.Application(client_max_size=BODY_BYTES)
     app.router.add_get("/", page)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)
+    consultants.add_to(app)
     return app
 
 

@@ -47,10 +47,13 @@ async def test_a_callback_is_dialled_when_a_consultant_is_reserved(site: Site) -
         async with site.consultant("101") as consultant:
             await answered(consultant, 20)
             assert caller.in_call
+            rung = next(event for event in consultant.history if event.type == "CALL_INCOMING")
+            assert caller.user in rung.peer, "the consultant sees who is called back"
             await site.step(caller, "talking")
             await consultant.hangup()
             await closes(caller)
-            case = await site.case(caller, lambda case: case.outcome == "answered")
+            case = await site.case(caller, lambda case: case.talk_s is not None)
+    assert case.outcome == "answered"
     assert case.uuid == ordered.uuid, "one case for both calls"
     assert (case.consultant, case.topic) == ("101", "roads")
     assert (case.wait_s or 0) > 0
@@ -73,6 +76,7 @@ async def test_a_callback_keeps_its_place_before_who_came_later(site: Site) -> N
             assert (await site.steps(await site.case(second)))[-1] != "offered"
             await consultant.hangup()
             await closes(first)
+            await closes(consultant)
             await answered(consultant, 10)
             await site.step(second, "talking")
             await consultant.hangup()

@@ -1,0 +1,115 @@
+"""What who waits hears and may press, and who goes first, on a real site."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.asterisk.people import answered, board, closes, note, playing, times_said, waits
+from tests.asterisk.site import HOTLINE, SIP, Site, until
+from tests.asterisk.test_failures import service_with
+from tests.asterisk.test_spoken_call import heard_audio
+
+OFFER_DURING_ANNOUNCEMENT_S = 0.6
+"""From a consultant's "available" to the ringing telephone, the ending of the audio included."""
+
+
+async def test_who_waits_is_told_the_place_and_the_wait_again_and_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        service_with(site, monkeypatch, HOTLINE_ROUTING__ANNOUNCE_S="5"),
+        site.consultant("101") as consultant,
+        site.caller() as caller,
+    ):
+        await consultant.dial(f"sip:*13@{SIP}")
+        await closes(consultant)
+        await waits(site, caller)
+
+        async def told_twice() -> bool:
+            return len(times_said(caller.heard_pcm(), "still-waiting")) == 2
+
+        await until(told_twice, "still-waiting is said twice", 25, every=0.2)
+        # In the middle of the second announcement a consultant becomes available.
+        async with board() as witness:
+            began = time.monotonic()
+            assert await witness.move("101", "available", expected=("paused",))
+            await consultant.wait_for("CALL_INCOMING", timeout=5)
+            took = time.monotonic() - began
+        note(f"available during an announcement to ringing: {took * 1000:.0f} ms")
+        await answered(consultant, 5)
+        heard = heard_audio(caller)
+        await consultant.hangup()
+        await closes(caller)
+        await site.closed_case(caller)
+    assert took < OFFER_DURING_ANNOUNCEMENT_S
+    first, second = times_said(heard, "still-waiting")
+    assert 5 <= second - first < 12
+    assert len(times_said(heard, "people-ahead")) >= 2
+    assert len(times_said(heard, "number-0")) >= 2
+    assert len(times_said(heard, "offer-callback")) >= 2
+
+
+async def test_a_star_ends_the_announcement_and_music_plays_on(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        service_with(site, monkeypatch, HOTLINE_ROUTING__ANNOUNCE_S="5"),
+        site.caller() as caller,
+    ):
+        await waits(site, caller)
+
+        async def told() -> bool:
+            return bool(times_said(caller.heard_pcm(), "still-waiting"))
+
+        await until(told, "still-waiting is said", 15, every=0.1)
+        await caller.press("*")
+        await asyncio.sleep(1.5)  # far less than the announcement has left
+
+        async def music() -> bool:
+            return playing(caller)
+
+        await until(music, "music plays", 3)
+        assert not times_said(caller.heard_pcm(), "offer-callback")
+        await caller.hangup()
+        case = await site.closed_case(caller)
+    assert case.outcome == "abandoned"
+    assert (case.wait_s or 0) > 5
+
+
+async def test_who_is_sent_back_by_112_goes_first_and_is_not_asked(site: Site) -> None:
+    async with site.caller() as earlier, site.trunk("a", answer="manual") as returned:
+        await waits(site, earlier)
+        await returned.dial(HOTLINE)
+        await returned.wait_for("CALL_ESTABLISHED", timeout=10)
+        case = await site.step(returned, "queued")
+        async with board() as witness:
+            waiting = {c.id: c.priority for c in (await witness.snapshot([])).waiting}
+        assert waiting[str(case.uuid)] == 0
+        assert sorted(waiting.values()) == [0, 3]
+        async with site.consultant("101") as consultant:
+            await answered(consultant, 10)
+            await site.step(returned, "talking")
+            assert "talking" not in await site.steps(await site.case(earlier))
+            await consultant.hangup()
+            await closes(returned)
+            await closes(consultant)
+            await answered(consultant, 10)
+            await site.step(earlier, "talking")
+            await consultant.hangup()
+            await closes(earlier)
+        assert (await site.closed_case(returned)).outcome == "answered"
+
+
+async def test_each_step_of_a_wait_is_kept_in_the_case(site: Site) -> None:
+    async with site.consultant("101") as consultant, site.caller() as caller:
+        await consultant.dial(f"sip:*131@{SIP}")
+        await closes(consultant)
+        await waits(site, caller)
+        case = await site.step(caller, "step")
+        steps = [e.data for e in await site.store.events(case.uuid) if e.kind == "step"]
+        await caller.hangup()
+        await site.closed_case(caller)
+    assert steps[0]["step"] == 0
+    assert steps[0]["able"]["101"] == "paused break"  # type: ignore[index,call-overload]
+    assert "102" in steps[0]["able"]  # type: ignore[operator]
