@@ -1,6 +1,7 @@
 """`hotline`: the command line. Every error is one line that says what to do."""
 
 import asyncio
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -62,10 +63,15 @@ def common(
 def run(
     log_json: Annotated[bool, typer.Option(help="Log JSON lines instead of text.")] = False,
 ) -> None:
-    """Run the telephony process; Asterisk and Redis run elsewhere."""
+    """Run the telephony process; Asterisk and Redis run elsewhere.
+
+    Edits of consultants and routing take effect within seconds, on SIGHUP at once.
+    """
     from ivr.running import run_service  # noqa: PLC0415 - loads the recognisers
 
     log.configure(json=log_json)
+    # Until the service runs, which then sees for itself what has been edited since.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     asyncio.run(run_service(settings()))
 
 

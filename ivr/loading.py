@@ -1,6 +1,7 @@
 """Everything a service reads before it starts; whatever is wrong is said before anything runs."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,11 @@ class Plan:
 
 def load_plan(folder: Path) -> Plan:
     """Read `queues/`; raises ConfigError."""
-    topics = load_topics(folder / "topics.yaml")
+    return load_plan_for(load_topics(folder / "topics.yaml"), folder)
+
+
+def load_plan_for(topics: Topics, folder: Path) -> Plan:
+    """Read consultants and routing for topics that are loaded already; raises ConfigError."""
     skills = frozenset(topics.ids) - {EMERGENCY}
     consultants = load_consultants(folder / "consultants.yaml", skills)
     queues = frozenset(topic.queue for topic in topics.all if topic.queue)
@@ -65,10 +70,34 @@ def rota_warnings(folder: Path, plan: Plan) -> list[str]:
     return [f"{file}: {warning}" for warning in warnings]
 
 
+def plan_files(folder: Path) -> list[Path]:
+    """The files of `queues/` that somebody may edit, those of its subfolders too."""
+    return sorted(
+        file
+        for suffix in ("yaml", "csv", "tsv")
+        for file in folder.rglob(f"*.{suffix}")
+        if not file.name.startswith(".")  # an editor's own
+    )
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """A hash of each of `plan_files`, by its name in the folder."""
+    found = {}
+    for file in plan_files(folder):
+        try:
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        except OSError as error:  # just removed, or not to be read: another content too
+            digest = str(error)
+        found[str(file.relative_to(folder))] = digest
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """All of it."""
 
+    files: Mapping[str, str]
+    """What was in `queues/` before it was read (see `contents`)."""
     plan: Plan
     prompts: PromptStore
     recognizers: dict[Language, Recognizer | None]
@@ -85,6 +114,7 @@ def load_prompts(settings: Settings, topics: Topics) -> PromptStore:
 
 def load_all(settings: Settings) -> Loaded:
     """Read and train everything; takes seconds, so call it in a thread. Raises HotlineError."""
+    files = contents(settings.files.queues)
     plan = load_plan(settings.files.queues)
     prompts = load_prompts(settings, plan.topics)
     places = Gazetteer.of_city(settings.files.queues)
@@ -95,7 +125,7 @@ def load_all(settings: Settings) -> Loaded:
     # A model that is missing is told before minutes are spent on learning.
     recognizers = select_recognizers(settings.speech, settings.files.models, rank=rank)
     understanding = Understanding.load(settings.files.queues, settings.state_dir / "cache")
-    return Loaded(plan, prompts, recognizers, understanding, places, VoiceActivityModel())
+    return Loaded(files, plan, prompts, recognizers, understanding, places, VoiceActivityModel())
 
 
 def require_folders(settings: Settings) -> None:

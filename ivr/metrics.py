@@ -50,6 +50,11 @@ class Metrics:
         self.up = Gauge(
             "hotline_part_up", "Whether a part works (1) or not (0)", ["part"], registry=registry
         )
+        self.reload_refused = Gauge(
+            "hotline_reload_refused",
+            "Whether an edit of consultants or routing is refused (1) or none is (0)",
+            registry=registry,
+        )
         self.problems = Counter("hotline_problems", "Alarms, by part", ["part"], registry=registry)
         self.loop_lag = Histogram(
             "hotline_loop_lag_seconds", "Lateness of the event loop",

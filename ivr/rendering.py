@@ -1,7 +1,11 @@
-"""Asterisk's configuration, made from `config/asterisk/`, `dialplans/` and `queues/`."""
+"""Asterisk's configuration, made from `config/asterisk/`, `dialplans/` and `queues/`.
 
+Files are replaced one by one, each in one rename, so that an Asterisk may be running from them.
+"""
+
+import os
 import re
-import shutil
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
@@ -24,6 +28,10 @@ ANNOUNCEMENTS = {
 """Music class (before its language) and the prompts it repeats while 112 is called."""
 ANNOUNCEMENT_PAUSE_S = 3
 """Silence between two announcements while 112 is being called."""
+TELEPHONE_FILES = ("pjsip.conf", "queues.conf")
+"""The files that name the consultants."""
+TELEPHONE_MODULES = ("res_pjsip.so", "res_pjsip_endpoint_identifier_ip.so", "app_queue.so")
+"""The modules that read them."""
 
 
 class _Template(Template):
@@ -52,51 +60,79 @@ def render(
     run_dir = settings.state_dir / "asterisk"
     etc_dir = run_dir / "etc"
     secrets.ensure(["ami", "caller", *(f"consultant-{c.id}" for c in consultants)])
-    if etc_dir.exists():
-        shutil.rmtree(etc_dir)
     for folder in ("etc", "lib", "spool", "log/cel-custom", "data/sounds"):
         (run_dir / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
-    values = _values(settings, consultants, install, secrets, run_dir, demo_caller)
+    values = _values(settings, consultants, secrets, demo_caller)
+    values["modules_dir"] = install.modules_dir
     templates = sorted(settings.files.asterisk.glob("*.conf"))
     if not templates:
         raise HotlineError(
             f"there is no Asterisk configuration in {settings.files.asterisk}: "
             "start from the project's folder, or set [files] asterisk"
         )
-    for template in templates:
-        try:
-            text = _Template(template.read_text(encoding="utf-8")).substitute(values)
-        except (KeyError, ValueError) as error:
-            raise ConfigError(template, f"unknown placeholder {error}") from None
-        _write(etc_dir / template.name, text)
+    texts = {template.name: _filled(template, values) for template in templates}
     for dialplan in ("hotline", "degraded", "emergency", "consultants", "callback", "nodes"):
         source = settings.files.dialplans / f"{dialplan}.conf"
         if not source.exists():
             raise HotlineError(f"the dialplan {source} is missing: set [files] dialplans")
-        _write(etc_dir / source.name, source.read_text(encoding="utf-8"))
-    _write(etc_dir / "numbers.conf", _numbers(settings))
+        texts[source.name] = source.read_text(encoding="utf-8")
+    texts["numbers.conf"] = _numbers(settings)
+    for name, text in texts.items():
+        _replace(etc_dir / name, text)
+    for file in etc_dir.iterdir():  # what an earlier version has left
+        if file.name not in texts:
+            file.unlink()
     _link_data(settings, install, run_dir)
     return etc_dir
 
 
-def _write(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    path.write_text(text, encoding="utf-8")
+def render_telephones(
+    settings: Settings, consultants: Sequence[Consultant], secrets: Secrets
+) -> list[str]:
+    """Write the consultants into a rendered configuration again, as it may be in use.
+
+    Returns the names of the files that are new. Raises HotlineError, OSError.
+    """
+    etc_dir = settings.state_dir / "asterisk" / "etc"
+    secrets.ensure(["caller", *(f"consultant-{c.id}" for c in consultants)])
+    demo_caller = "\n[caller]\n" in (etc_dir / "pjsip.conf").read_text(encoding="utf-8")
+    values = _values(settings, consultants, secrets, demo_caller)
+    texts = {name: _filled(settings.files.asterisk / name, values) for name in TELEPHONE_FILES}
+    return [name for name, text in texts.items() if _replace(etc_dir / name, text)]
+
+
+def _filled(template: Path, values: Mapping[str, object]) -> str:
+    try:
+        return _Template(template.read_text(encoding="utf-8")).substitute(values)
+    except (KeyError, ValueError) as error:
+        raise ConfigError(template, f"unknown placeholder {error}") from None
+
+
+def _replace(path: Path, text: str) -> bool:
+    """Put a file in the place of another, owned and readable as that one; False: it is the same."""
+    before = path.stat() if path.exists() else None
+    if before and path.read_text(encoding="utf-8") == text:
+        return False
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        if before:
+            os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
+            if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+                os.fchown(descriptor, before.st_uid, before.st_gid)
+    fresh.replace(path)
+    return True
 
 
 def _values(
-    settings: Settings,
-    consultants: Sequence[Consultant],
-    install: AsteriskInstall,
-    secrets: Secrets,
-    run_dir: Path,
-    demo_caller: bool,
-) -> Mapping[str, object]:
-    asterisk = settings.asterisk
+    settings: Settings, consultants: Sequence[Consultant], secrets: Secrets, demo_caller: bool
+) -> dict[str, object]:
+    asterisk, run_dir = settings.asterisk, settings.state_dir / "asterisk"
     return {
         "etc_dir": run_dir / "etc",
         "run_dir": run_dir,
-        "modules_dir": install.modules_dir,
         "node": settings.service.node,
         "language": settings.dialogue.language,
         "emergency_number": settings.emergency.number,
@@ -225,6 +261,9 @@ def _link_data(settings: Settings, install: AsteriskInstall, run_dir: Path) -> N
 def _link(link: Path, target: Path) -> None:
     if not target.is_dir():
         raise HotlineError(f"{target} is missing: run `make run` to set everything up again")
-    if link.is_symlink():
-        link.unlink()
-    link.symlink_to(target)
+    if link.is_symlink() and link.readlink() == target:
+        return
+    fresh = link.with_name(f".{link.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(link)

@@ -30,7 +30,9 @@ from ivr.loading import Loaded
 from ivr.manager_events import ManagerEvents
 from ivr.metrics import METRICS
 from ivr.processes import require_free
+from ivr.provisioning import Telephones
 from ivr.reconcile import Reconciler
+from ivr.reload import Reloader
 from ivr.routing.board import Board
 from ivr.routing.callback import Callback
 from ivr.routing.matcher import Matcher
@@ -94,6 +96,10 @@ class Service:
             self._drain,
             self.events,
         )
+        self._reloader = Reloader(
+            settings.files.queues, loaded.plan, loaded.files, self.matcher, consultants,
+            Telephones(settings, self._ami), self._reconciler.read_devices,
+        )  # fmt: skip
         self._callbacks = Callbacks(
             settings, self.matcher, self._ami, self._journal, self.store, self._drain, self._later
         )
@@ -120,6 +126,7 @@ class Service:
         METRICS.tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reloader.look_now)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._journal)
             stack.push_async_callback(self.store.close)
@@ -130,7 +137,7 @@ class Service:
                     for work in (
                         self._drain.run(), self.matcher.run(), self._ami.run(),
                         self._reconciler.run(), self._write_devices(), self._measure_lag(),
-                        self._callbacks.run(),
+                        self._callbacks.run(), self._reloader.run(),
                     )
                 ]  # fmt: skip
                 try:
@@ -166,7 +173,10 @@ class Service:
     async def _serve_status(self, stack: AsyncExitStack) -> None:
         service = self.settings.service
         runner = web.AppRunner(
-            make_app(METRICS.registry, self.status, self._rows, self._api), shutdown_timeout=1.0
+            make_app(
+                METRICS.registry, self.status, self._rows, self._api, self._reloader.warnings
+            ),
+            shutdown_timeout=1.0,
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

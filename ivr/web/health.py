@@ -12,6 +12,7 @@ from ivr.web.consultants import ConsultantsApi
 BODY_BYTES = 10_000
 Status = Callable[[], Mapping[str, bool]]
 Rows = Callable[[], Awaitable[Mapping[str, list[Mapping[str, Any]]]]]
+Warnings = Callable[[], list[str]]
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>hotline 19115</title>
 <meta http-equiv="refresh" content="2"><meta name="viewport" content="width=device-width">
@@ -23,9 +24,16 @@ th,td{{text-align:left;padding:.3rem .8rem;border-bottom:1px solid #ccc}}
 
 
 def make_app(
-    registry: CollectorRegistry, status: Status, rows: Rows, consultants: ConsultantsApi
+    registry: CollectorRegistry,
+    status: Status,
+    rows: Rows,
+    consultants: ConsultantsApi,
+    warnings: Warnings,
 ) -> web.Application:
-    """The application; `status` names each part and whether it works."""
+    """The application; `status` names each part and whether it works.
+
+    With `warnings` (sentences) the service is ready all the same.
+    """
 
     async def healthz(_: web.Request) -> web.Response:
         return web.json_response({"alive": True})
@@ -33,7 +41,9 @@ def make_app(
     async def readyz(_: web.Request) -> web.Response:
         parts = dict(status())
         ready = all(parts.values())
-        return web.json_response({"ready": ready, "parts": parts}, status=200 if ready else 503)
+        return web.json_response(
+            {"ready": ready, "parts": parts, "warnings": warnings()}, status=200 if ready else 503
+        )
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(
@@ -46,7 +56,8 @@ def make_app(
             f"{'works' if works else 'DOWN'}</span>"
             for part, works in status().items()
         )
-        tables = "".join(_table(title, lines) for title, lines in (await rows()).items())
+        tables = "".join(f'<p class="bad">{escape(warning)}</p>' for warning in warnings())
+        tables += "".join(_table(title, lines) for title, lines in (await rows()).items())
         return web.Response(
             text=_PAGE.format(parts=parts, tables=tables),
             content_type="text/html",
