@@ -8,21 +8,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ivr.cases.event import JSON, CaseEvent, EventKind
+from ivr.cases.model import CALLBACK
 from ivr.cases.text import printable
 from ivr.cases.wording import (
+    CHOSEN,
+    LANGUAGES,
+    STATUS,
+    WHERE,
     because,
     duration,
     mapping,
     number,
     plainly,
+    stamp,
     text,
     witness,
 )
 
-STEP = "step"
-"""A step of the routing begins for a caller who is not offered at once."""
-
-_LANGUAGES = {"pl": "Polish", "uk": "Ukrainian", "en": "English"}
 _UNTOLD = frozenset(
     {
         EventKind.ANSWERED, EventKind.HEARD, EventKind.KEY, EventKind.RINGING,
@@ -32,25 +34,6 @@ _UNTOLD = frozenset(
 """Kinds that say nothing of the routing, or nothing that the next event does not say."""
 _DUTIES = ("available", "reserved", "ringing", "wrap_up", "talking", "paused", "offline")
 """What consultants do, from the nearest to a call to the farthest."""
-_STATUS = {
-    "NOANSWER": "did not answer",
-    "BUSY": "was busy",
-    "CHANUNAVAIL": "could not be reached (the telephone is away)",
-    "CANCEL": "had not answered yet",
-}
-_CHOSEN = {
-    "only one": "the only one able and free",
-    "level": "the highest level of those able and free",
-    "other skills least wanted":
-        "of the best the one whose other skills the callers behind asked for least",
-    "longest idle": "of the best the longest idle",
-    "lowest extension": "of the best, all idle as long, the lowest extension",
-}  # fmt: skip
-_WHERE = {
-    "dialogue": "in the dialogue",
-    "waiting": "while waiting",
-    "ringing": "while a telephone rang",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +73,8 @@ class _Teller:
         self._language = self._topic = self._reason = self._outcome = ""
         self._queued_at: float | None = None
         self._offered_at: float | None = None
+        self._hung_up_at: float | None = None
+        """Since when the caller waits for a callback."""
         self._end: tuple[float, str] | None = None
         """When the wait was over, and how."""
         self._last_s = self._rang_s = 0.0
@@ -102,7 +87,18 @@ class _Teller:
             EventKind.UNDERSTOOD: self._understood,
             EventKind.MENU_CHOSEN: lambda data, _: f"The topic {_topic(data)} was chosen by key.",
             EventKind.QUEUED: self._queued,
-            STEP: self._step,
+            EventKind.STEP: self._step,
+            EventKind.CALLBACK_ASKED: self._callback_asked,
+            EventKind.CALLBACK_DIALLED: lambda data, _: (
+                f"The caller was dialled{_try(data)}, {self._consultant(data)} being held ready."
+            ),
+            EventKind.CALLBACK_FAILED: lambda data, _: (
+                f"The caller was not reached{_try(data)}: {text(data, 'status') or 'unknown'}."
+            ),
+            EventKind.CALLBACK_ANSWERED: lambda data, _: (
+                f"The caller answered the callback{_try(data)}."
+            ),
+            EventKind.CALLBACK_ENDED: lambda data, _: f"There will be no callback{because(data)}.",
             EventKind.OFFERED: self._offered,
             EventKind.NO_ANSWER: self._no_answer,
             EventKind.TALKING: self._talking,
@@ -136,6 +132,8 @@ class _Teller:
         until, how = self._end or (self._last_s, "Nobody has served the caller yet.")
         waited_s = max(0.0, until - self._queued_at)
         wait = f"The caller waited {duration(waited_s)}"
+        if self._hung_up_at is not None:
+            wait += f" (from {stamp(self._hung_up_at)} on for a callback)"
         if not self._in_vain:
             return f"{wait}. {how}"
         return (
@@ -146,7 +144,7 @@ class _Teller:
 
     @property
     def _spoken(self) -> str:
-        return _LANGUAGES.get(self._language, self._language or "an unknown language")
+        return LANGUAGES.get(self._language, self._language or "an unknown language")
 
     def _who(self, identity: JSON) -> str:
         shown = printable(str(identity))
@@ -156,6 +154,10 @@ class _Teller:
     def _consultant(self, data: Mapping[str, JSON]) -> str:
         return self._who(text(data, "consultant") or "unknown")
 
+    def _callback_asked(self, _: Mapping[str, JSON], at_s: float) -> str:
+        self._hung_up_at = at_s
+        return "The caller asked to be called back, and keeps the place in the queue."
+
     def _opened(self, data: Mapping[str, JSON], _: float) -> str:
         spoken = f", in {self._spoken}" if self._language else ""
         return f"The call began{spoken}{witness(data)}."
@@ -163,6 +165,9 @@ class _Teller:
     def _understood(self, data: Mapping[str, JSON], _: float) -> str:
         alarm = text(data, "emergency")
         danger = f" Danger to life: {alarm}{because(data)}." if alarm in ("yes", "ask") else ""
+        confirmed = data.get("confirmed_emergency")
+        if isinstance(confirmed, bool):
+            return f"Asked about danger to life, the caller said {'yes' if confirmed else 'no'}."
         if not text(data, "topic"):
             return f"No topic was understood.{danger}"
         confidence = number(data, "confidence")
@@ -221,7 +226,7 @@ class _Teller:
         self._reason = ", ".join(
             part
             for part in (
-                _CHOSEN.get(why, why),
+                CHOSEN.get(why, why),
                 "" if level is None else f"level {level:g} in {subject}",
                 "" if step is None else f"step {step + 1:g}",
             )
@@ -247,7 +252,7 @@ class _Teller:
     def _no_answer(self, data: Mapping[str, JSON], at_s: float) -> str:
         who, status = self._consultant(data), text(data, "status")
         self._in_vain.append(who)
-        return f"{who} {_STATUS.get(status) or f'did not answer ({status})'}{self._rung(at_s)}."
+        return f"{who} {STATUS.get(status) or f'did not answer ({status})'}{self._rung(at_s)}."
 
     def _talking(self, data: Mapping[str, JSON], at_s: float) -> str:
         who, ringing = self._consultant(data), self._rung(at_s)
@@ -260,7 +265,7 @@ class _Teller:
 
     def _abandoned(self, data: Mapping[str, JSON], at_s: float) -> str:
         where = text(data, "where")
-        where = _WHERE.get(where, where)
+        where = WHERE.get(where, where)
         return self._over(at_s, f"The caller hung up{f' {where}' if where else ''}.")
 
     def _emergency(self, data: Mapping[str, JSON], at_s: float) -> str:
@@ -271,6 +276,8 @@ class _Teller:
 
     def _closed(self, data: Mapping[str, JSON], at_s: float) -> str:
         outcome = text(data, "outcome")
+        if outcome == CALLBACK and self._hung_up_at is not None:
+            return "The caller hung up, to be called back."
         return self._over(
             at_s, f"The case was closed{f' as {outcome}' if outcome else ''}{witness(data)}."
         )
@@ -289,6 +296,11 @@ def _nearness(state: str) -> tuple[int, str]:
 
 def _topic(data: Mapping[str, JSON]) -> str:
     return text(data, "topic") or "unknown"
+
+
+def _try(data: Mapping[str, JSON]) -> str:
+    attempt = number(data, "attempt")
+    return "" if attempt is None else f" (try {attempt:g})"
 
 
 def _trunk(data: Mapping[str, JSON]) -> str:

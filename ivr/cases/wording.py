@@ -8,6 +8,30 @@ from ivr.cases.event import JSON, CaseEvent
 from ivr.cases.numbers import mask
 from ivr.cases.text import printable
 
+LANGUAGES = {"pl": "Polish", "uk": "Ukrainian", "en": "English"}
+STATUS = {
+    "NOANSWER": "did not answer",
+    "BUSY": "was busy",
+    "CHANUNAVAIL": "could not be reached (the telephone is away)",
+    "CANCEL": "had not answered yet",
+}
+"""What Asterisk's DIALSTATUS says of a consultant."""
+CHOSEN = {
+    "only one": "the only one able and free",
+    "level": "the highest level of those able and free",
+    "other skills least wanted":
+        "of the best the one whose other skills the callers behind asked for least",
+    "longest idle": "of the best the longest idle",
+    "lowest extension": "of the best, all idle as long, the lowest extension",
+}  # fmt: skip
+"""What set the chosen one apart, by the plan's word for it."""
+WHERE = {
+    "dialogue": "in the dialogue",
+    "waiting": "while waiting",
+    "ringing": "while a telephone rang",
+}
+"""Where a caller was who hung up."""
+
 _NUMBER = re.compile(r"\+?[0-9][0-9 ()-]{5,}")
 _LARGEST = 1e12
 

@@ -191,10 +191,40 @@ def test_how_a_wait_ends(why: Callable[..., str], more: list[CaseEvent], summary
     assert told.splitlines()[-1] == summary
 
 
+def test_a_callback_is_part_of_the_wait(why: Callable[..., str]) -> None:
+    told = why(
+        [
+            *dialogue(),
+            event("queued", 10, queue="roads", topic="roads", priority=3),
+            event("callback_asked", 60, topic="roads", language="uk", priority=3, arrived_at=1.0),
+            event("closed", 65, outcome="callback", wait_s=50.0),
+            event("callback_dialled", 300, attempt=1, consultant="102"),
+            event("callback_failed", 320, attempt=1, status="busy"),
+            event("callback_dialled", 600, attempt=2, consultant="101"),
+            event("callback_answered", 606, attempt=2),
+            event("offered", 610, consultant="101", step=2, level=4, considered=["101"],
+                  why="only one"),
+            event("talking", 612, consultant="101"),
+        ],
+        str(CALL),
+    )  # fmt: skip
+    for sentence in (
+        "1:05.0  The caller hung up, to be called back.",
+        "5:00.0  The caller was dialled (try 1), Piotr Wójcik (102) being held ready.",
+        "5:20.0  The caller was not reached (try 1): busy.",
+        "10:06.0  The caller answered the callback (try 2).",
+    ):
+        assert sentence in told
+    assert told.splitlines()[-1] == (
+        "The caller waited 10 min 2 s (from 1:00.0 on for a callback). "
+        "Anna Nowak (101) got the call: the only one able and free, level 4 in roads, step 3."
+    )
+
+
 def test_kinds_that_are_not_known_are_told_plainly(why: Callable[..., str]) -> None:
-    wished = event("callback_wished", 60, number="+48601234567", at="2026-11-23T11:00", tries=[1])
+    wished = event("survey_wished", 60, number="+48601234567", at="2026-11-23T11:00", tries=[1])
     told = why([*dialogue(), wished], str(CALL))
-    assert "1:00.0  Callback wished: number +48*****4567, at 2026-11-23T11:00, tries [1]." in told
+    assert "1:00.0  Survey wished: number +48*****4567, at 2026-11-23T11:00, tries [1]." in told
     assert "601234567" not in told
 
 
