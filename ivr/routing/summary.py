@@ -36,9 +36,13 @@ class Summary:
     occupancy: float
     """Share of their time on duty that consultants were ringing, talking or working after it."""
     passed_over: int
+    no_answers: int
+    """Offers that nobody answered."""
     never_served: int
     queues: Mapping[str, Group]
     languages: Mapping[str, Group]
+    priorities: Mapping[str, Group]
+    """By the names of routing.yaml."""
     hours: tuple[Group, ...]
     """By hour of the day of arrival."""
 
@@ -52,6 +56,7 @@ def summarise(trace: Trace, outcome: Outcome, queue_of: Mapping[str, str]) -> Su
     queue_of_topic = np.array([queue_of[topic] for topic in trace.topics])
     queues = queue_of_topic[trace.topic]
     languages = np.array(trace.languages)[trace.language]
+    priorities = np.array(trace.priorities)[trace.priority]
     hour = (trace.arrives // 3600 % HOURS).astype(int)
     there = float(outcome.there_s.sum())
     everyone = np.ones(len(trace), dtype=np.bool_)
@@ -59,9 +64,11 @@ def summarise(trace: Trace, outcome: Outcome, queue_of: Mapping[str, str]) -> Su
         _group(outcome, everyone),
         float(outcome.busy_s.sum()) / there if there else 0.0,
         outcome.passed_over,
+        outcome.no_answers,
         outcome.never_served,
         {str(name): _group(outcome, queues == name) for name in sorted(set(queues.tolist()))},
         {str(name): _group(outcome, languages == name) for name in trace.languages},
+        {str(name): _group(outcome, priorities == name) for name in trace.priorities},
         tuple(_group(outcome, hour == number) for number in range(HOURS)),
     )
 

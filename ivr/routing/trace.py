@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from ivr.routing.skills import Priority
 from ivr.types import Language
 from ivr.understanding.source import Configuration, Source
 
@@ -22,6 +23,7 @@ _SPREAD = 1.0
 """Sigma of the lognormal handling times: their 90th percentile is about 2.2 times the mean."""
 
 Share = Annotated[float, Field(ge=0)]
+_ALL_NORMAL: dict[Priority, float] = {"normal": 1.0}
 
 
 class Profile(Configuration):
@@ -35,6 +37,10 @@ class Profile(Configuration):
     handling_by_topic_s: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     patience_s: Annotated[float, Field(gt=0)]
     """Mean time a caller waits before hanging up."""
+    priorities: Annotated[dict[Priority, Share], Field(min_length=1)] = Field(
+        default_factory=_ALL_NORMAL.copy
+    )
+    """Shares of the priorities of routing.yaml."""
 
 
 def load_profile(path: Path, topics: frozenset[str]) -> Profile:
@@ -48,7 +54,7 @@ def load_profile(path: Path, topics: frozenset[str]) -> Profile:
                     f"unknown topic {topic!r}", key, topic,
                     hint="topics are: " + ", ".join(sorted(topics)),
                 )  # fmt: skip
-    for key in ("calls_by_hour", "topics", "languages"):
+    for key in ("calls_by_hour", "topics", "languages", "priorities"):
         values = getattr(profile, key)
         if sum(values.values() if isinstance(values, Mapping) else values) <= 0:
             raise source.error(f"{key}: at least one must be more than 0", key)
@@ -65,6 +71,8 @@ class Trace:
     """Seconds from the beginning, a midnight."""
     topic: Indices
     language: Indices
+    priorities: tuple[Priority, ...]
+    priority: Indices
     handling: Floats
     """Seconds."""
     patience: Floats
@@ -99,18 +107,23 @@ def make_trace(
     counts = random.poisson(means)
     starts = np.repeat(np.arange(len(counts)) * float(_BURST_S), counts)
     arrives = np.sort(starts + random.uniform(0, _BURST_S, len(starts)))
+    size = len(arrives)
     topics, languages = tuple(profile.topics), tuple(profile.languages)
-    topic = _drawn(random, list(profile.topics.values()), len(arrives))
+    topic = _drawn(random, profile.topics, size)
     handling = np.array([profile.handling_by_topic_s.get(t, profile.handling_s) for t in topics])
-    lognormal = random.lognormal(-(_SPREAD**2) / 2, _SPREAD, len(arrives))
+    lognormal = random.lognormal(-(_SPREAD**2) / 2, _SPREAD, size)
+    language = _drawn(random, profile.languages, size)
+    patience = random.exponential(profile.patience_s, size)
     return Trace(
         topics,
         languages,
         arrives,
         topic,
-        _drawn(random, list(profile.languages.values()), len(arrives)),
+        language,
+        tuple(profile.priorities),
+        _drawn(random, profile.priorities, size),  # last: priorities change nothing else
         handling[topic] * lognormal,
-        random.exponential(profile.patience_s, len(arrives)),
+        patience,
     )
 
 
@@ -131,11 +144,13 @@ def steady_trace(
         np.cumsum(gaps / gaps.mean() * 3600 / calls_per_h),
         nothing,
         nothing,
+        ("normal",),
+        nothing,
         handling / handling.mean() * handling_s,
         np.full(calls, np.inf) if forever else random.exponential(patience_s, calls),
     )
 
 
-def _drawn(random: np.random.Generator, shares: list[float], size: int) -> Indices:
-    weights = np.array(shares, dtype=float)
+def _drawn(random: np.random.Generator, shares: Mapping[Any, float], size: int) -> Indices:
+    weights = np.array(list(shares.values()), dtype=float)
     return random.choice(len(shares), size, p=weights / weights.sum())
