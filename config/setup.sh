@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes everything ready that the hotline needs on this machine; `make run` and `make test` call it.
 # A second run finds all of it in place and is over in a second. What it does, step by step:
-#   1. programs of the system: Redis and the softphone (with --test also SIPp, PostgreSQL, SoX)
+#   1. programs of the system: Redis and the softphone (with --test also SIPp, PostgreSQL, SoX,
+#      Kamailio)
 #   2. .venv with exactly the Python packages of the lock file, each checked by its hash
 #   3. Asterisk: the system's own, or one unpacked into the state folder (.hotline)
 #   4. the speech models
@@ -57,6 +58,7 @@ has baresip || missing+=(baresip-core)
 if [ "$mode" = test ]; then
   has sipp || missing+=(sip-tester)
   has sox || missing+=(sox)
+  has kamailio || missing+=(kamailio)
   has postgres || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null ||
     missing+=(postgresql)
 fi

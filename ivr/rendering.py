@@ -206,12 +206,14 @@ _MEDIA = {
     "rtp_timeout": 60,
     "rtp_timeout_hold": 600,
 }
+_ALIVE = {"rtp_keepalive": 2, "rtp_timeout": 6}
+"""Seconds. Between nodes something is sent even in silence, so that a dead node is noticed."""
 
 
 def _peer(name: str, address: str, language: str) -> list[str]:
     """Another node: its calls come by its address and reach consultants' telephones only."""
     return [
-        _section(name, type="endpoint", **_MEDIA, context="from-nodes", language=language,
+        _section(name, type="endpoint", **_MEDIA | _ALIVE, context="from-nodes", language=language,
                  aors=name, allow_transfer="no", send_pai="yes", trust_id_inbound="yes",
                  trust_id_outbound="yes"),
         _section(name, type="identify", endpoint=name, match=address.partition(":")[0]),

@@ -253,6 +253,7 @@ class Trunk(asyncio.DatagramProtocol):
         lines = [
             f"BYE {contact or f'sip:{call.peer[0]}:{call.peer[1]}'} SIP/2.0",
             f"Via: SIP/2.0/UDP {self.address}:{self.port};branch=z9hG4bK{call.tag}-{id(call)}",
+            *(f"Route: {proxy}" for proxy in invite.all("record-route")),
             "Max-Forwards: 70",
             f"From: {invite.get('to')};tag={call.tag}",
             f"To: {invite.get('from')}",
