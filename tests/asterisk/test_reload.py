@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -129,6 +131,18 @@ async def state(site: Site, who: str) -> str:
     return f"{one.state} {one.reason}".strip()
 
 
+async def why(site: Site, caller: Telephone) -> str:
+    """What `hotline why` says of a call that is over."""
+    case = await site.closed_case(caller)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ivr.cli", "--config", str(site.config), "why", str(case.number),
+        stdout=asyncio.subprocess.PIPE, env={**os.environ, "COLUMNS": "1000"},
+    )  # fmt: skip
+    output, _ = await process.communicate()
+    assert process.returncode == 0
+    return output.decode()
+
+
 async def consultant_of(site: Site, caller: Telephone) -> str | None:
     return (await site.closed_case(caller)).consultant
 
@@ -156,6 +170,12 @@ async def test_a_skill_given_while_a_caller_waits(site: Site, desk: Desk) -> Non
         await closes(talker)
         assert await consultant_of(site, waiter) == "103"
         assert await consultant_of(site, talker) == "101"
+        told = await why(site, waiter)
+        note(told)
+        assert "The topic roads was chosen by key." in told
+        assert "talking: Anna Nowak (101)" in told, "what the one who is able does"
+        assert "offered to Katarzyna Mazur (103): the only one able and free, level 5 in" in told
+        assert told.splitlines()[-1].startswith("The caller waited ")
 
 
 async def test_a_bad_edit_is_refused_and_the_old_routing_goes_on(site: Site, desk: Desk) -> None:
