@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from ivr.processes import Server
 from ivr.telephone import Telephone, TelephoneError
 from ivr.telephone_trunk import Trunk
 from tests.asterisk.nodes import HOTLINE, TRUNK, ask, kamailio
@@ -26,6 +27,7 @@ class Front:
 
     nodes: dict[str, Trunk]
     caller: Telephone
+    server: Server
 
     async def call(self, within: float = 5) -> str:
         """Call and be answered; returns the name of the node."""
@@ -77,7 +79,7 @@ async def _front(folder: Path) -> AsyncIterator[Front]:
     ):
         await server.start()
         try:
-            yield Front({"a": a, "b": b}, caller)
+            yield Front({"a": a, "b": b}, caller, server)
         finally:
             await server.stop()
 
@@ -129,6 +131,13 @@ async def test_calls_go_to_the_nodes_in_turn_and_either_side_ends_them(front: Fr
         await front.caller.wait_for("CALL_CLOSED", timeout=5)
     assert sorted(taken) == ["a", "a", "b", "b"]
     assert taken[0] != taken[1]
+
+
+async def test_a_call_outlives_kamailio(front: Front) -> None:
+    await front.call()
+    await front.server.stop()
+    await front.server.start()
+    await front.hang_up()
 
 
 async def test_a_node_without_its_service_passes_the_call_on(front: Front) -> None:
