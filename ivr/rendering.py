@@ -176,11 +176,19 @@ def _endpoints(
     for name, address in (("a", settings.emergency.trunk_a), ("b", settings.emergency.trunk_b)):
         trunk = f"emergency-{name}"
         parts += [
-            # What comes from the 112 trunk is not served: nothing calls in there.
-            _section(trunk, type="endpoint", **_MEDIA, context="none", language=language,
+            _section(trunk, type="endpoint", **_MEDIA, context="from-emergency", language=language,
                      aors=trunk, allow_transfer="no", send_pai="yes", trust_id_outbound="yes"),
             _section(trunk, type="aor", contact=f"sip:{address}", qualify_frequency=5,
                      qualify_timeout=2),
+        ]  # fmt: skip
+        if (host := address.partition(":")[0]) not in settings.trunks.incoming:
+            parts.append(_section(trunk, type="identify", endpoint=trunk, match=host))
+    if settings.trunks.outgoing is not None:
+        parts += [
+            # Callbacks go out there; what comes from there is not served by this endpoint.
+            _section("outgoing", type="endpoint", **_MEDIA, context="none", language=language,
+                     aors="outgoing", allow_transfer="no", send_pai="yes", trust_id_outbound="yes"),
+            _section("outgoing", type="aor", contact=f"sip:{settings.trunks.outgoing}"),
         ]  # fmt: skip
     for peer, address in settings.peers.items():
         parts += _peer(f"node-{peer}", address, language)

@@ -102,7 +102,7 @@ class Waiting:
         async def nothing() -> None: ...
 
         waiting = replace(callback.call, priority=priority)
-        await self._wait(waiting, partial(self._until_served, offer=offer), nothing)
+        await self._wait(waiting, partial(self._until_served, offer=offer), nothing, offer)
 
     @property
     def _waited_s(self) -> float:
@@ -113,18 +113,22 @@ class Waiting:
         waiting: WaitingCall,
         serve: Callable[[Ticket], Awaitable[None]],
         leave_line: LeaveLine,
+        offer: Offer | None = None,
     ) -> None:
         try:
             while True:
                 try:
-                    async with self._matcher.ticket(waiting) as ticket, self._steps_kept(ticket):
+                    async with (
+                        self._matcher.ticket(waiting, offer) as ticket,
+                        self._steps_kept(ticket),
+                    ):
                         await serve(ticket)
                         return
                 except _CallbackKeyError:
                     await leave_line()
                 if await self._order_callback(waiting):
                     return
-                serve = partial(self._until_served, offer=None)
+                serve, offer = partial(self._until_served, offer=None), None
         except (CallerGoneError, AgiGoneError):
             await self._call.gone("waiting", self._waited_s)
         except _EmergencyKeyError:
@@ -177,7 +181,7 @@ class Waiting:
             if self._session.hungup:
                 await self._call.abandoned("ringing", self._waited_s)
                 return
-            await self._board.withdraw_offer(ticket.call.id)
+            await self._matcher.withdraw(ticket)
             offer = None
 
     async def _offer_or(self, ticket: Ticket, other: Awaitable[None]) -> Offer | None:
@@ -212,6 +216,7 @@ class Waiting:
     async def _announce_on_new_line(self, ticket: Ticket) -> None:
         """Without an audio connection the caller just hears more music."""
         try:
+            await self._session.set_music(False)  # it would drown what AudioSocket plays
             async with self._call.line() as line:
                 await self._announce(line, ticket, "still-waiting")
         except (AudioSocketError, TimeoutError, CallerGoneError) as error:

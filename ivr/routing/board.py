@@ -148,6 +148,11 @@ class Board:
         """Forget the offer of a caller who goes on waiting."""
         await self._run(scripts.WITHDRAW, ["offered"], [call])
 
+    async def reclaim(self, call: str, consultant: str, lease_s: float) -> bool:
+        """Put an offer back that Redis has forgotten; False when the consultant has another."""
+        keys = ["offered", _of(consultant)]
+        return bool(await self._run(scripts.RECLAIM, keys, [call, consultant, lease_s]))
+
     async def offer(self, call: str, consultant: str, lease_s: float) -> bool:
         """Reserve a consultant for a caller; False when either is no longer to be had."""
         keys = ["waiting", "callbacks", "offered", _of(consultant)]

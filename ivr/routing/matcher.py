@@ -31,6 +31,8 @@ class Ticket:
 
     def __init__(self, call: WaitingCall):
         self.call = call
+        self.offered: Offer | None = None
+        """The offer that is being served: no other one is made meanwhile."""
         self.steps: asyncio.Queue[StepBegun] = asyncio.Queue()
         self._step = -1
         self._offers: asyncio.Queue[Offer | BoardDownError] = asyncio.Queue()
@@ -58,6 +60,8 @@ class Ticket:
 
     def put(self, offer: Offer | BoardDownError) -> None:
         """Hand over what the matcher has decided."""
+        if isinstance(offer, Offer):
+            self.offered = offer
         self._offers.put_nowait(offer)
 
 
@@ -91,11 +95,15 @@ class Matcher:
         return len(self._tickets)
 
     @asynccontextmanager
-    async def ticket(self, call: WaitingCall) -> AsyncIterator[Ticket]:
-        """A place on the board, given up at the end; BoardDownError when there is no board."""
+    async def ticket(self, call: WaitingCall, offer: Offer | None = None) -> AsyncIterator[Ticket]:
+        """A place on the board, given up at the end; BoardDownError when there is no board.
+
+        `offer`: one that this caller has already.
+        """
         if not self.healthy:
             raise BoardDownError("Redis is away")
         ticket = self._tickets[call.id] = Ticket(call)
+        ticket.offered = offer
         try:
             await self.board.join(call)
             self._wake.set()
@@ -103,8 +111,8 @@ class Matcher:
         finally:
             self._tickets.pop(call.id, None)
             try:
-                for offer in ticket.left_over():
-                    await self.release(offer)
+                for unread in ticket.left_over():
+                    await self.release(unread)
                 await self.board.leave(call.id)
             except BoardDownError as error:
                 self._lost(error)
@@ -170,7 +178,8 @@ class Matcher:
         }
         for name in ghosts:
             await self.board.leave(name)
-        waiting = unoffered(snapshot, ghosts, callbacks=self._dials)
+        served = {name for name, ticket in self._tickets.items() if ticket.offered}
+        waiting = unoffered(snapshot, ghosts | served, callbacks=self._dials)
         floor = floor_of(staff, snapshot)
         offers = plan(waiting, floor, snapshot.now)
         for offer in offers:
@@ -188,6 +197,8 @@ class Matcher:
         for ticket in list(self._tickets.values()):
             if ticket.call.id not in snapshot.owners:  # Redis came back without its memory
                 await self.board.join(ticket.call)
+                if offer := ticket.offered:
+                    await self.board.reclaim(offer.call, offer.consultant, self._lease_s)
         for call, consultant in snapshot.offered.items():
             known = snapshot.consultants.get(consultant)
             if known is None or known.call != call:
@@ -213,7 +224,7 @@ class Matcher:
     def _note_steps(self, snapshot: Snapshot, floor: Floor, offered: Collection[str]) -> None:
         staff = self.staff
         for name, ticket in self._tickets.items():
-            if name in offered or name in snapshot.offered:
+            if name in offered or name in snapshot.offered or ticket.offered:
                 continue
             call = ticket.call
             step = floor.step(call.topic, call.language, snapshot.now - call.queued_at)
@@ -227,6 +238,12 @@ class Matcher:
                 return StepBegun(step, asks, {name: _doing(snapshot, name) for name in names})
 
             ticket.note_step(step, describe)
+
+    async def withdraw(self, ticket: Ticket) -> None:
+        """Let a caller be offered again, whose consultant did not answer."""
+        await self.board.withdraw_offer(ticket.call.id)
+        ticket.offered = None
+        self._wake.set()
 
     async def release(self, offer: Offer) -> None:
         """Give a reserved consultant back, whose caller is gone."""

@@ -127,6 +127,23 @@ return 1
 """
 )
 
+RECLAIM = (
+    _NOW
+    + """
+-- KEYS: clock, alive, offered, consultant; ARGV: call, consultant, lease seconds
+local call = redis.call('HGET', KEYS[4], 'call') or ''
+if call ~= '' and call ~= ARGV[1] then return 0 end
+if redis.call('HEXISTS', KEYS[3], ARGV[1]) == 1 then return 0 end
+redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
+if call == '' then
+  redis.call('HSET', KEYS[4], 'state', 'ringing', 'since', now, 'call', ARGV[1],
+             'lease', now + ARGV[3], 'reason', '')
+end
+changed()
+return 1
+"""
+)
+
 MOVE = (
     _NOW
     + """

@@ -47,12 +47,12 @@ async def closes(telephone: Telephone, within: float = 15) -> None:
     await telephone.wait_for("CALL_CLOSED", timeout=within)
 
 
-async def answered(consultant: Telephone, within: float) -> float:
+async def answered(consultant: Telephone, within: float, hear_s: float = 0.5) -> float:
     """The consultant has a call, and hears the caller; returns the seconds it took."""
     began = time.monotonic()
     await consultant.wait_for("CALL_ESTABLISHED", timeout=within)
     took = time.monotonic() - began
-    await consultant.hear(0.5, timeout=5)
+    await consultant.hear(hear_s, timeout=5)
     return took
 
 

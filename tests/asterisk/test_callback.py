@@ -25,6 +25,11 @@ async def open_callbacks() -> list[str]:
         return sorted((await witness.snapshot([])).callbacks)
 
 
+def closed_after_talk(case: Case) -> bool:
+    """The first end of such a case is that of the call in which the callback was ordered."""
+    return bool(case.talking_at and case.ended_at and case.ended_at > case.talking_at)
+
+
 async def orders_callback(site: Site, caller: Telephone) -> Case:
     """Call, wait, press 1, and be thanked."""
     await waits(site, caller)
@@ -47,12 +52,12 @@ async def test_a_callback_is_dialled_when_a_consultant_is_reserved(site: Site) -
         async with site.consultant("101") as consultant:
             await answered(consultant, 20)
             assert caller.in_call
-            rung = next(event for event in consultant.history if event.type == "CALL_INCOMING")
+            rung = next(event for event in consultant.history if event.type == "CALL_ESTABLISHED")
             assert caller.user in rung.peer, "the consultant sees who is called back"
             await site.step(caller, "talking")
             await consultant.hangup()
             await closes(caller)
-            case = await site.case(caller, lambda case: case.talk_s is not None)
+            case = await site.case(caller, closed_after_talk)
     assert case.outcome == "answered"
     assert case.uuid == ordered.uuid, "one case for both calls"
     assert (case.consultant, case.topic) == ("101", "roads")
@@ -121,8 +126,15 @@ async def test_who_calls_again_keeps_the_place_and_is_not_called_back(site: Site
         assert await open_callbacks() == []
         await caller.hangup()
         await site.no_channels()
-    cases = [c for c in await site.store.list(limit=20) if c.caller_number == caller.user]
-    assert {case.outcome for case in cases} == {"callback_cancelled", "abandoned"}
+
+    async def outcomes() -> set[str | None]:
+        cases = await site.store.list(limit=20)
+        return {case.outcome for case in cases if case.caller_number == caller.user}
+
+    async def both_closed() -> bool:
+        return await outcomes() == {"callback_cancelled", "abandoned"}
+
+    await until(both_closed, "both cases are closed", 10)
 
 
 @pytest.mark.parametrize("part", ["service", "redis", "asterisk"])
