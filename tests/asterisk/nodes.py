@@ -49,12 +49,17 @@ class Nodes:
             )  # fmt: skip
         self.a, self.b = self.sites.values()
         self.redis, self.store = self.a.redis, self.a.store
+        self.b.store = self.store
         self.kamailio = kamailio(folder / "kamailio", list(HOSTS.values()))
 
+    async def open(self) -> None:
+        """Start everything."""
+        await self.redis.start()
+        await self.start()
+        await self.store.open()
+
     async def start(self) -> None:
-        """Start what does not run, and wait until all of it is ready."""
-        if not self.redis.running:
-            await self.redis.start()
+        """Start the servers that have been killed, and wait until all are ready."""
         for servers in (
             [site.asterisk for site in self.sites.values()],
             [site.service for site in self.sites.values()] + [self.kamailio],
@@ -65,7 +70,6 @@ class Nodes:
                         group.create_task(server.start())
         for site in self.sites.values():
             await ready(site)
-        await self.store.open()
 
     async def stop(self) -> None:
         """Stop what still runs."""

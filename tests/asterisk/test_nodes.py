@@ -23,7 +23,7 @@ FREED_S = 10.0
 async def whole_nodes(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Nodes]:
     nodes = Nodes(tmp_path_factory.mktemp("nodes"))
     try:
-        await nodes.start()
+        await nodes.open()
         yield nodes
     finally:
         await nodes.stop()
@@ -230,6 +230,7 @@ async def test_the_asterisk_of_a_node_is_killed_and_comes_back(nodes: Nodes) -> 
         nodes.a.caller() as talker,
         another_caller(nodes.a, 1) as other,
         another_caller(nodes.a, 2) as fresh,
+        another_caller(nodes.a, 3) as later,
         board() as witness,
     ):
         await queued(nodes, talker, at(nodes.a))
@@ -259,13 +260,15 @@ async def test_the_asterisk_of_a_node_is_killed_and_comes_back(nodes: Nodes) -> 
         await nodes.start()
         # The telephone registered at a is known there again, and serves callers of b.
         await lost.hangup()
+        await closes(lost)
         await on_board(witness, "101", lambda c: c.free and c.node == "a", 30)
-        await queued(nodes, fresh, at(nodes.b))
+        await queued(nodes, later, at(nodes.b))
         await answered(lost, 10)
         await lost.hangup()
-        await closes(fresh)
+        await closes(later)
+        assert (await nodes.a.closed_case(later)).consultant == "101"
     cases = [c for c in await nodes.store.list(limit=50) if c.caller_number == fresh.user]
-    assert [c.node for c in cases] == ["b", "b", "b"]
+    assert [c.node for c in cases] == ["b", "b"]
 
 
 async def test_a_whole_node_is_killed_under_a_talk_with_its_caller(nodes: Nodes) -> None:
