@@ -148,6 +148,13 @@ async def test_dialling_over_a_node_tells_what_dialling_there_does(nodes: Nodes)
             assert await both("101") == ("BUSY", "BUSY")
         async with nodes.b.consultant("102", answer="manual"):
             assert await both("102") == ("NOANSWER", "NOANSWER")
+        async with nodes.b.consultant("101") as busy, another_caller(nodes.a, 1) as talker:
+            await talker.dial(f"sip:8101@{nodes.b.sip}")
+            await answered(busy, 5)
+            assert await status(nodes, nodes.a, "9101") == "CHANUNAVAIL", "not rung twice"
+            assert [e.type for e in busy.history].count("CALL_ESTABLISHED") == 1
+            await talker.hangup()
+            await closes(talker)
     finally:
         for site in nodes.sites.values():
             site.render()
