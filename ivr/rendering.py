@@ -237,7 +237,8 @@ def _telephone(identity: str, name: str | None, secret: str, **options: object) 
                  aors=identity, device_state_busy_at=1, force_rport="yes", rewrite_contact="yes"),
         _section(identity, type="auth", auth_type="userpass", username=identity, password=secret),
         _section(identity, type="aor", max_contacts=1, remove_existing="yes",
-                 qualify_frequency=15, minimum_expiration=30, default_expiration=120),
+                 qualify_frequency=5, qualify_timeout=2, minimum_expiration=30,
+                 default_expiration=120),
     ]  # fmt: skip
 
 

@@ -35,6 +35,10 @@ class Talk:
         if not rings:
             return False
         try:
+            if await self._in_use():
+                await self._board.set_device(offer.consultant, "busy")
+                await self._matcher.release(offer)
+                return False
             talk_s = await self._ring_and_talk()
         except BaseException:  # hung up before it rang, or worse: the consultant is free again
             with suppress(BoardDownError):
@@ -46,6 +50,16 @@ class Talk:
             return True
         await self._not_answered(status)
         return False
+
+    async def _in_use(self) -> bool:
+        """Whether the telephone rings or talks already, for Asterisk's own queue for instance.
+
+        The board is told by events, which may be a moment late; nobody is rung twice.
+        """
+        if self._node != self._board.node:
+            return False  # that node refuses by itself
+        state = await self._variable(f"DEVICE_STATE(PJSIP/{self._offer.consultant})")
+        return state in ("INUSE", "RINGING", "RINGINUSE", "BUSY", "ONHOLD")
 
     async def _ring_and_talk(self) -> float:
         """Dial until it is over; returns the seconds since the consultant has answered."""

@@ -116,3 +116,55 @@ async def test_each_step_of_a_wait_is_kept_in_the_case(site: Site) -> None:
     assert steps[0]["step"] == 0
     assert steps[0]["able"]["101"] == "paused break"  # type: ignore[index,call-overload]
     assert "102" in steps[0]["able"]  # type: ignore[operator]
+
+
+async def test_a_telephone_that_is_gone_is_not_offered_calls(site: Site) -> None:
+    async def device() -> str:
+        async with board() as witness:
+            return (await witness.snapshot(["101"])).consultants["101"].device
+
+    async def there() -> bool:
+        return await device() == "idle"
+
+    async def gone() -> bool:
+        return await device() == "unavailable"
+
+    async with site.consultant("101") as telephone:
+        await until(there, "101 is there", 10)
+        await telephone.stop()  # takes back its registration
+        took = await until(gone, "101 is known to be gone", 2)
+        note(f"registration taken back, known on the board after {took:.2f} s")
+    async with site.consultant("101") as telephone:
+        await until(there, "101 is there", 10)
+        assert telephone._process is not None
+        telephone._process.kill()
+        took = await until(gone, "101 is known to be dead", 12)
+        note(f"telephone killed, known on the board after {took:.2f} s")
+
+
+async def test_a_telephone_in_use_is_not_rung(site: Site) -> None:
+    """The board is told by events, which may be late: Asterisk is asked before it rings."""
+    async with (
+        site.trunk("a"),
+        site.consultant("101") as telephone,
+        site.caller() as caller,
+    ):
+        await telephone.dial(f"sip:*13@{SIP}")
+        await closes(telephone)
+        await waits(site, caller)
+        await telephone.dial(f"sip:112@{SIP}")
+        await answered(telephone, 10, hear_s=0)
+        async with board() as witness:
+            await witness.set_device("101", "idle", node="t")  # an event that is out of date
+            assert await witness.move("101", "available", expected=("paused",))
+        await asyncio.sleep(1)
+        assert len([e for e in telephone.history if e.type == "CALL_ESTABLISHED"]) == 2
+        await telephone.hangup()
+        await closes(telephone)
+        await answered(telephone, 10)
+        await site.step(caller, "talking")
+        case = await site.case(caller)
+        assert "no_answer" not in await site.steps(case)
+        await telephone.hangup()
+        await closes(caller)
+        await site.closed_case(caller)
