@@ -45,7 +45,9 @@ async def run_all(settings: Settings, config: Path) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with Supervisor(settings, plan.consultants, config=config):
+    async with Supervisor(settings, plan.consultants, config=config) as supervisor:
+        # Edits of queues/ are the service's matter; without a handler SIGHUP would end us untidily.
+        loop.add_signal_handler(signal.SIGHUP, supervisor.pass_on, signal.SIGHUP)
         service = settings.service
         structlog.get_logger().info(
             "the hotline is up",

@@ -91,6 +91,11 @@ class Supervisor:
         await self.asterisk.stop()
         await self.redis.stop()
 
+    def pass_on(self, number: int) -> None:
+        """Send a signal on to the service, if it runs."""
+        if self.service.running:
+            self.service.signal(number)
+
     async def asterisk_console(self, words: str) -> str:
         """Ask Asterisk by its console."""
         return await console(self.install.command, self.etc_dir, words)

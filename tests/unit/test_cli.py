@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 HOTLINE = Path(sys.executable).parent / "hotline"
 COMMANDS = (
     (), ("run",), ("up",), ("check-config",), ("doctor",), ("demo",), ("classify",),
-    ("evaluate",), ("simulate",), ("plan",),
+    ("evaluate",), ("simulate",), ("plan",), ("why",),
     ("transcribe",), ("models",), ("models", "fetch"), ("models", "list"), ("models", "verify"),
     ("prompts",), ("prompts", "build"), ("prompts", "missing"), ("prompts", "check"),
     ("cases",), ("cases", "list"), ("cases", "show"),
