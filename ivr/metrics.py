@@ -41,6 +41,10 @@ class Metrics:
             "hotline_callbacks", "Callbacks, by what happened to them", ["what"], registry=registry
         )
         self.offers = Counter("hotline_offers", "Telephones rung", registry=registry)
+        self.answered = Counter(
+            "hotline_answered", "Answered callers, by queue and whether in the time of its target",
+            ["queue", "in_time"], registry=registry,
+        )  # fmt: skip
         self.wait = Histogram(
             "hotline_wait_seconds", "Wait of answered callers", buckets=_SECONDS, registry=registry
         )

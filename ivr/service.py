@@ -67,8 +67,9 @@ class Service:
         self._drain = Drain(state_dir / "journal", self.store, on_problem=self._case_problem)
         node = settings.service.node
         self._board = Board(
-            settings.redis.url, f"{node}-{uuid4()}", timeout_s=settings.redis.timeout_s, node=node
-        )
+            settings.redis.url, f"{node}-{uuid4()}", timeout_s=settings.redis.timeout_s, node=node,
+            newcomers="available" if settings.routing.telephone_logs_in else "offline",
+        )  # fmt: skip
         self.matcher = Matcher(
             self._board, Staff(loaded.plan.consultants, loaded.plan.routing),
             lease_s=settings.routing.lease_s,
@@ -173,9 +174,7 @@ class Service:
     async def _serve_status(self, stack: AsyncExitStack) -> None:
         service = self.settings.service
         runner = web.AppRunner(
-            make_app(
-                METRICS.registry, self.status, self._rows, self._api, self._reloader.warnings
-            ),
+            make_app(METRICS.registry, self.status, self._rows, self._api, self._reloader.warnings),
             shutdown_timeout=1.0,
         )
         await runner.setup()

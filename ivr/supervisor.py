@@ -6,6 +6,7 @@ callers reach Asterisk's own queue instead of waiting for nobody.
 
 import asyncio
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,7 +92,7 @@ class Supervisor:
         await self.asterisk.stop()
         await self.redis.stop()
 
-    def pass_on(self, number: int) -> None:
+    def pass_on(self, number: signal.Signals) -> None:
         """Send a signal on to the service, if it runs."""
         if self.service.running:
             self.service.signal(number)

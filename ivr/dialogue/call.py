@@ -76,6 +76,7 @@ class Call:
         self.returned = "returned" in session.args
         """Whether 112 has sent the caller back."""
         self.keys: asyncio.Queue[str] = asyncio.Queue(maxsize=32)
+        self.queue = ""
         self.consultant: str | None = None
         """Whose telephone rings or talks for this caller."""
         self.answered_by_consultant = asyncio.Event()

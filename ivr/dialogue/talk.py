@@ -119,6 +119,8 @@ class Talk:
         call, consultant = self._call, self._offer.consultant
         await call.record(EventKind.TALK_ENDED, consultant=consultant, talk_s=talk_s)
         METRICS.wait.observe(wait_s)
+        in_time = wait_s <= self._matcher.staff.routing.target(call.queue).within_s
+        METRICS.answered.labels(call.queue, "yes" if in_time else "no").inc()
         METRICS.talk.observe(talk_s)
         with suppress(BoardDownError):  # the lease ends by itself
             await self._board.move(

@@ -70,8 +70,8 @@ class Waiting:
             topic, call.caller, returned=call.returned
         )
         waiting = WaitingCall(str(call.id), topic, call.language, priority, now, now)
-        queue = self._parts.understanding.topics[topic].queue or "general"
-        await call.record(EventKind.QUEUED, queue=queue, topic=topic, priority=priority)
+        call.queue = self._queue_of(topic)
+        await call.record(EventKind.QUEUED, queue=call.queue, topic=topic, priority=priority)
         waiting = await self._take_over(waiting)
 
         async def serve(ticket: Ticket) -> None:
@@ -92,6 +92,7 @@ class Waiting:
         """Go on with the wait of who was called back, with a consultant reserved already."""
         await self._call.set_language()
         await self._session.set_variable("CALLERID(num)", callback.number)
+        self._call.queue = self._queue_of(callback.call.topic)
         now = await self._board.now()
         self._since -= max(0.0, now - callback.call.queued_at)
         # Who was called back and is on the line must not wait once more behind others.
@@ -103,6 +104,9 @@ class Waiting:
 
         waiting = replace(callback.call, priority=priority)
         await self._wait(waiting, partial(self._until_served, offer=offer), nothing, offer)
+
+    def _queue_of(self, topic: str) -> str:
+        return self._parts.understanding.topics[topic].queue or "general"
 
     @property
     def _waited_s(self) -> float:

@@ -73,18 +73,26 @@ class Snapshot:
 class Board:
     """The board, seen by one process named `owner` at the Asterisk node `node`.
 
-    All methods raise BoardDownError.
+    `newcomers`: the state of a consultant whose telephone is seen for the first time. All methods
+    raise BoardDownError.
     """
 
     def __init__(
-        self, url: str, owner: str, *, timeout_s: float, node: str = "a", prefix: str = "{hotline}:"
+        self,
+        url: str,
+        owner: str,
+        *,
+        timeout_s: float,
+        node: str = "a",
+        newcomers: State = "available",
+        prefix: str = "{hotline}:",
     ):
         try:
             self._redis = connect(url, timeout_s)
             self._listener = connect(url, timeout_s)
         except ValueError as error:
             raise HotlineError(f"[redis] url: {error}") from None
-        self.owner, self.node = owner, node
+        self.owner, self.node, self._newcomers = owner, node, newcomers
         self._timeout_s = timeout_s
         self._prefix = prefix
         self._latest = 0.0
@@ -176,20 +184,12 @@ class Board:
         ]  # fmt: skip
         return bool(await self._run(scripts.MOVE, ["offered", _of(consultant)], arguments))
 
-    async def set_device(
-        self,
-        consultant: str,
-        device: Device,
-        *,
-        node: str | None = None,
-        begins: State = "available",
-    ) -> bool:
-        """Note the state of a telephone at a node (None: the own); True when it is another.
-
-        `begins`: the state of a consultant who has never been seen before.
-        """
-        where = self.node if node is None else node
-        return bool(await self._run(scripts.DEVICE, [_of(consultant)], [device, where, begins]))
+    async def set_device(self, consultant: str, device: Device, *, node: str | None = None) -> bool:
+        """Note the state of a telephone at a node (None: the own); True when it is another."""
+        arguments: list[str | float] = [
+            device, self.node if node is None else node, self._newcomers,
+        ]  # fmt: skip
+        return bool(await self._run(scripts.DEVICE, [_of(consultant)], arguments))
 
     async def expire(self, consultant: str) -> str:
         """End a state whose lease is over; returns that state, or '' when nothing was to do."""

@@ -188,6 +188,20 @@ async def test_an_offer_its_consultant_knows_nothing_of_is_mended(
         assert not await board.mend("c1", "101"), "a real one is left alone"
 
 
+async def test_a_new_telephone_may_have_to_log_in_first(redis_server: tuple[Server, str]) -> None:
+    board = Board(redis_server[1], "one", timeout_s=2, newcomers="offline")
+    try:
+        await board.heartbeat(60)
+        await board.set_device("101", "idle")
+        assert (await board.snapshot(["101"])).consultants["101"].state == "offline"
+        await board.move("101", "available", expected=("offline",))
+        await board.set_device("101", "unavailable")
+        await board.set_device("101", "idle")
+        assert (await board.snapshot(["101"])).consultants["101"].free, "and stays logged in"
+    finally:
+        await board.close()
+
+
 # ---- callbacks
 
 
