@@ -10,6 +10,7 @@ from ivr.errors import HotlineError
 from ivr.routing.rota import load_rota
 from ivr.routing.skills import Consultant, Routing, load_consultants, load_routing
 from ivr.routing.staff import Staff
+from ivr.routing.trace import Profile, load_profile
 from ivr.settings import Settings
 from ivr.speech.prompts import PromptStore
 from ivr.speech.recognizer import Recognizer, select_recognizers
@@ -99,6 +100,7 @@ class Loaded:
     files: Mapping[str, str]
     """What was in `queues/` before it was read (see `contents`)."""
     plan: Plan
+    profile: Profile
     prompts: PromptStore
     recognizers: dict[Language, Recognizer | None]
     understanding: Understanding
@@ -116,6 +118,9 @@ def load_all(settings: Settings) -> Loaded:
     """Read and train everything; takes seconds, so call it in a thread. Raises HotlineError."""
     files = contents(settings.files.queues)
     plan = load_plan(settings.files.queues)
+    profile = load_profile(
+        settings.files.queues / "profile.yaml", frozenset(plan.topics.ids) - {EMERGENCY}
+    )
     prompts = load_prompts(settings, plan.topics)
     places = Gazetteer.of_city(settings.files.queues)
 
@@ -125,7 +130,9 @@ def load_all(settings: Settings) -> Loaded:
     # A model that is missing is told before minutes are spent on learning.
     recognizers = select_recognizers(settings.speech, settings.files.models, rank=rank)
     understanding = Understanding.load(settings.files.queues, settings.state_dir / "cache")
-    return Loaded(files, plan, prompts, recognizers, understanding, places, VoiceActivityModel())
+    return Loaded(
+        files, plan, profile, prompts, recognizers, understanding, places, VoiceActivityModel()
+    )
 
 
 def require_folders(settings: Settings) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,7 +22,6 @@ from ivr.cases.event import EventKind
 from ivr.cases.journal import Journal
 from ivr.cases.problem import Problem
 from ivr.cases.store import CaseStore
-from ivr.dialogue.announcement import Outlook
 from ivr.dialogue.call import Call, Parts
 from ivr.dialogue.callback import Callbacks
 from ivr.errors import HotlineError
@@ -35,13 +35,16 @@ from ivr.reconcile import Reconciler
 from ivr.reload import Reloader
 from ivr.routing.board import Board
 from ivr.routing.callback import Callback
+from ivr.routing.handling import HandlingTimes
 from ivr.routing.matcher import Matcher
+from ivr.routing.outlook import Outlooks
 from ivr.routing.plan import Offer
 from ivr.routing.staff import Staff
 from ivr.secrets import Secrets
 from ivr.settings import Settings
 from ivr.web.consultants import ConsultantsApi
 from ivr.web.health import make_app
+from ivr.web.rows import StatusRows
 
 LAG_PROBE_S = 0.05
 END_WITHIN_S = 8.0
@@ -88,15 +91,9 @@ class Service:
             on_event=self._on_event, on_connected=self._on_manager, on_problem=self._problem,
         )  # fmt: skip
         self._reconciler = Reconciler(
-            settings,
-            self._ami,
-            self._board,
-            consultants,
-            self.store,
-            self._journal,
-            self._drain,
-            self.events,
-        )
+            settings, self._ami, self._board, consultants, self.store, self._journal,
+            self._drain, self.events,
+        )  # fmt: skip
         self._reloader = Reloader(
             settings.files.queues, loaded.plan, loaded.files, self.matcher, consultants,
             Telephones(settings, self._ami), self._reconciler.read_devices,
@@ -104,10 +101,15 @@ class Service:
         self._callbacks = Callbacks(
             settings, self.matcher, self._ami, self._journal, self.store, self._drain, self._later
         )
+        profile = loaded.profile
+        self._outlooks = Outlooks(
+            self.matcher, HandlingTimes(profile.handling_s, profile.handling_by_topic_s),
+            wrap_up_s=settings.routing.wrap_up_s, patience_s=profile.patience_s,
+        )  # fmt: skip
         self._parts = Parts(
             settings, self._journal, self._audio, loaded.prompts, loaded.recognizers,
             loaded.understanding, loaded.places, self.matcher,
-            self._outlook, loaded.voice_activity,
+            self._outlooks, loaded.voice_activity,
             lambda: self._ami.connected,
         )  # fmt: skip
         self._api = ConsultantsApi(
@@ -139,6 +141,7 @@ class Service:
                         self._drain.run(), self.matcher.run(), self._ami.run(),
                         self._reconciler.run(), self._write_devices(), self._measure_lag(),
                         self._callbacks.run(), self._reloader.run(),
+                        self._outlooks.learn_from(self.store),
                     )
                 ]  # fmt: skip
                 try:
@@ -174,7 +177,13 @@ class Service:
     async def _serve_status(self, stack: AsyncExitStack) -> None:
         service = self.settings.service
         runner = web.AppRunner(
-            make_app(METRICS.registry, self.status, self._rows, self._api, self._reloader.warnings),
+            make_app(
+                METRICS.registry,
+                self.status,
+                StatusRows(self.matcher, self.store),
+                self._api,
+                self._reloader.warnings,
+            ),
             shutdown_timeout=1.0,
         )
         await runner.setup()
@@ -199,47 +208,6 @@ class Service:
             METRICS.up.labels(part).set(works)
         return parts
 
-    async def _rows(self) -> Mapping[str, list[Mapping[str, Any]]]:
-        snapshot = self.matcher.snapshot
-        consultants: list[Mapping[str, Any]] = []
-        waiting: list[Mapping[str, Any]] = []
-        if snapshot:
-            consultants = [
-                {
-                    "consultant": c.id, "state": c.state, "reason": c.reason,
-                    "for": f"{max(0, snapshot.now - c.since):.0f} s", "telephone": c.device,
-                }
-                for c in snapshot.consultants.values()
-                if c.device != "unavailable" or c.state not in ("offline", "available")
-            ]  # fmt: skip
-            waiting = [
-                {
-                    "topic": call.topic, "language": call.language,
-                    "waits": f"{snapshot.now - call.queued_at:.0f} s",
-                }
-                for call in snapshot.waiting
-            ]  # fmt: skip
-        return {
-            "Callers waiting": waiting,
-            "Consultants reachable": consultants,
-            "Last cases": await self._last_cases(),
-        }
-
-    async def _last_cases(self) -> list[Mapping[str, Any]]:
-        try:
-            async with asyncio.timeout(2):
-                cases = await self.store.list(limit=15)
-        except Exception:  # the page is shown without them
-            return []
-        return [
-            {
-                "case": case.number, "opened (UTC)": f"{case.opened_at:%Y-%m-%d %H:%M:%S}",
-                "topic": case.topic, "emergency": case.emergency, "outcome": case.outcome,
-                "consultant": case.consultant,
-            }
-            for case in cases
-        ]  # fmt: skip
-
     async def _on_session(self, session: AgiSession) -> None:
         if session.path.startswith("consultant/"):
             await serve_feature(session, self._board, set(self.matcher.staff.ids))
@@ -259,11 +227,9 @@ class Service:
         if (found := self._callbacks.answered(session)) is None:
             return
         offer, callback = found
-        if await self._callbacks.begin(offer, callback, session):
-            call = Call(session, self._parts, UUID(callback.call.id))
-            await self._serve(call, call.resume(offer, callback))
-        else:  # the same caller has called in the meantime
-            await session.set_variable("HOTLINE_DONE", "1", force=True)
+        call = Call(session, self._parts, UUID(callback.call.id))
+        begin = partial(self._callbacks.begin, offer, callback, session)
+        await self._serve(call, call.resume(offer, callback, begin))
 
     async def _serve(self, call: Call, work: Coroutine[Any, Any, None]) -> None:
         self.events.calls[call.asterisk_id] = call
@@ -292,10 +258,6 @@ class Service:
 
     def _dial_callback(self, offer: Offer, callback: Callback) -> None:
         self._callbacks.dial(offer, callback)
-
-    def _outlook(self, call: str) -> Outlook | None:
-        ahead = self.matcher.ahead(call)
-        return None if ahead is None else Outlook(ahead, None)
 
     def _note_device(self, consultant: str, device: Any) -> None:
         self._devices.put_nowait((consultant, device))

@@ -1,27 +1,17 @@
 """What who waits is told: the place, the expected wait, and that the hotline can call back."""
 
-from dataclasses import dataclass
+from ivr.routing.estimate import Forecast
 
 MINUTE_S = 60
 _MOST = 100
 """The largest number there is a recording for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """What is to be expected of the queue."""
-
-    ahead: int
-    """Callers who are served before."""
-    expected_s: float | None
-    """Seconds until a consultant answers; None where that cannot be told."""
-
-
-def announcement(outlook: Outlook | None, *, callback: bool) -> tuple[str, ...]:
+def announcement(forecast: Forecast | None, *, callback: bool) -> tuple[str, ...]:
     """Give the prompts' ids; where nothing is known nothing is promised."""
     said: tuple[str, ...] = ()
-    if outlook is not None:
-        said = ("people-ahead", *number_prompts(outlook.ahead), *_wait(outlook.expected_s))
+    if forecast is not None:
+        said = ("people-ahead", *number_prompts(forecast.position), *_wait(forecast.expected_s))
     return (*said, "offer-callback") if callback else said
 
 

@@ -5,7 +5,7 @@ serves the caller from `dialplans/degraded.conf`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +21,6 @@ from ivr.asterisk.dialplan import audiosocket_argument
 from ivr.cases.event import CaseEvent, EventKind
 from ivr.cases.journal import Journal
 from ivr.cases.numbers import mask, normalise
-from ivr.dialogue.announcement import Outlook
 from ivr.dialogue.line import CallerGoneError, Line
 from ivr.dialogue.outcome import Outcome, ToConsultant, ToEmergency
 from ivr.dialogue.places import PlaceOfCall
@@ -31,6 +30,7 @@ from ivr.metrics import METRICS
 from ivr.routing.board import BoardDownError
 from ivr.routing.callback import Callback
 from ivr.routing.matcher import Matcher
+from ivr.routing.outlook import Outlooks
 from ivr.routing.plan import Offer
 from ivr.settings import Settings
 from ivr.speech.endpoint import Endpointer
@@ -58,8 +58,7 @@ class Parts:
     understanding: Understanding
     places: Gazetteer
     matcher: Matcher
-    outlook: Callable[[str], Outlook | None]
-    """What the caller with this case may expect of the queue."""
+    outlooks: Outlooks
     voice_activity: VoiceActivityModel
     manager_connected: Callable[[], bool]
 
@@ -76,7 +75,7 @@ class Call:
         self.returned = "returned" in session.args
         """Whether 112 has sent the caller back."""
         self.keys: asyncio.Queue[str] = asyncio.Queue(maxsize=32)
-        self.queue = ""
+        self.topic = self.queue = ""
         self.consultant: str | None = None
         """Whose telephone rings or talks for this caller."""
         self.answered_by_consultant = asyncio.Event()
@@ -146,11 +145,13 @@ class Call:
             else:
                 await Waiting(self).run(outcome.topic, line, audio.aclose)
 
-    async def resume(self, offer: Offer, callback: Callback) -> None:
-        """Serve a caller who was called back."""
+    async def resume(
+        self, offer: Offer, callback: Callback, begin: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """Serve a caller who was called back, if `begin` says that there is still a reason to."""
         self.language = callback.call.language
         try:
-            await Waiting(self).resume(callback, offer)
+            await Waiting(self).resume(callback, offer, begin)
         except (CallerGoneError, AgiGoneError):
             await self.gone("waiting", 0.0)
         except BoardDownError as error:

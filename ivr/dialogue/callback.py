@@ -102,10 +102,14 @@ class Callbacks:
         return dialled.offer, dialled.callback
 
     async def begin(self, offer: Offer, callback: Callback, session: AgiSession) -> bool:
-        """Greet who has answered; False when there is nothing to call back about any more."""
+        """Greet who has answered; False when there is nothing to call back about any more.
+
+        The caller must be on the board by now: whom it does not know is held no consultant for.
+        """
         await self._record(callback, EventKind.CALLBACK_ANSWERED, attempt=callback.tries + 1)
         if not await self._board.end_callback(callback):
             await self._matcher.release(offer)
+            await session.set_variable("HOTLINE_DONE", "1", force=True)
             return False
         METRICS.callbacks.labels(_ANSWERED).inc()
         keeper = asyncio.create_task(self._keep(offer))

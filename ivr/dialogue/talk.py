@@ -122,6 +122,7 @@ class Talk:
         in_time = wait_s <= self._matcher.staff.routing.target(call.queue).within_s
         METRICS.answered.labels(call.queue, "yes" if in_time else "no").inc()
         METRICS.talk.observe(talk_s)
+        self._parts.outlooks.learn(call.topic, talk_s)
         with suppress(BoardDownError):  # the lease ends by itself
             await self._board.move(
                 consultant, "wrap_up", call=self._offer.call, expected=("ringing", "talking"),
@@ -144,9 +145,10 @@ class Talk:
             not gone and status != "CHANUNAVAIL"
             and self._parts.settings.routing.pause_after_no_answer
         )  # fmt: skip
+        # "talking" is what a lease that lapsed while it rang has made of it.
         await self._board.move(
             offer.consultant, "paused" if paused else "available", call=offer.call,
-            expected=("reserved", "ringing"), reason="no_answer" if paused else "",
+            expected=("reserved", "ringing", "talking"), reason="no_answer" if paused else "",
         )  # fmt: skip
 
     async def _variable(self, name: str) -> str:

@@ -12,16 +12,14 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ivr.asterisk.agi_wire import AgiError, AgiGoneError
+from ivr.asterisk.agi_wire import AgiGoneError
 from ivr.asterisk.audiosocket_wire import AudioSocketError
 from ivr.cases.event import EventKind
 from ivr.dialogue.announcement import announcement
-from ivr.dialogue.callback import callback_over
+from ivr.dialogue.callback_wish import CALLBACK_KEY, CallbackWish
 from ivr.dialogue.line import CallerGoneError, Line
 from ivr.dialogue.talk import Talk
-from ivr.metrics import METRICS
-from ivr.routing.board import BoardDownError
-from ivr.routing.callback import Callback, callable_number
+from ivr.routing.callback import Callback
 from ivr.routing.matcher import Ticket
 from ivr.routing.plan import Offer, WaitingCall
 
@@ -33,8 +31,8 @@ BUSY_AFTER_S = 0.3
 KEY_CHECK_S = 1.0
 KEY_POLL_MS = 500
 """How long one command listens for a key while Asterisk's manager link is down."""
-EMERGENCY_KEY, CALLBACK_KEY = "0", "1"
-"""Any other key means: go on waiting."""
+EMERGENCY_KEY = "0"
+"""Any key but this one and that of the callback means: go on waiting."""
 
 LeaveLine = Callable[[], Awaitable[None]]
 
@@ -56,8 +54,7 @@ class Waiting:
         self._matcher, self._board = call.parts.matcher, call.parts.matcher.board
         self._loop = asyncio.get_running_loop()
         self._since = self._loop.time()
-        self._refused = False
-        """Whether a callback was asked for and could not be had."""
+        self._callback = CallbackWish(call)
 
     async def run(self, topic: str, line: Line, leave_line: LeaveLine) -> None:
         """Wait for a consultant and talk; BoardDownError hands the caller to Asterisk's queue.
@@ -70,9 +67,9 @@ class Waiting:
             topic, call.caller, returned=call.returned
         )
         waiting = WaitingCall(str(call.id), topic, call.language, priority, now, now)
-        call.queue = self._queue_of(topic)
+        call.topic, call.queue = topic, self._queue_of(topic)
         await call.record(EventKind.QUEUED, queue=call.queue, topic=topic, priority=priority)
-        waiting = await self._take_over(waiting)
+        waiting = await self._callback.take_over(waiting)
 
         async def serve(ticket: Ticket) -> None:
             offer = await self._first_offer(ticket, line)
@@ -88,22 +85,34 @@ class Waiting:
 
         await self._wait(waiting, serve, leave_line)
 
-    async def resume(self, callback: Callback, offer: Offer) -> None:
-        """Go on with the wait of who was called back, with a consultant reserved already."""
-        await self._call.set_language()
-        await self._session.set_variable("CALLERID(num)", callback.number)
-        self._call.queue = self._queue_of(callback.call.topic)
-        now = await self._board.now()
-        self._since -= max(0.0, now - callback.call.queued_at)
+    async def resume(
+        self, callback: Callback, offer: Offer, begin: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """Go on with the wait of who was called back, with a consultant reserved already.
+
+        `begin` greets, and tells whether there is still a reason to connect.
+        """
+        place = callback.call
+        self._call.topic, self._call.queue = place.topic, self._queue_of(place.topic)
+        self._since -= max(0.0, await self._board.now() - place.queued_at)
         # Who was called back and is on the line must not wait once more behind others.
-        priority = min(
-            callback.call.priority, self._matcher.staff.routing.priorities.get("callback", 1)
-        )
+        called_back = self._matcher.staff.routing.priorities.get("callback", place.priority)
+
+        async def serve(ticket: Ticket) -> None:
+            try:
+                await self._call.set_language()
+                await self._session.set_variable("CALLERID(num)", callback.number)
+                if not await begin():
+                    return
+            except BaseException:
+                await self._matcher.release(offer)
+                raise
+            await self._until_served(ticket, offer)
 
         async def nothing() -> None: ...
 
-        waiting = replace(callback.call, priority=priority)
-        await self._wait(waiting, partial(self._until_served, offer=offer), nothing, offer)
+        waiting = replace(place, priority=min(place.priority, called_back))
+        await self._wait(waiting, serve, nothing, offer)
 
     def _queue_of(self, topic: str) -> str:
         return self._parts.understanding.topics[topic].queue or "general"
@@ -130,7 +139,7 @@ class Waiting:
                         return
                 except _CallbackKeyError:
                     await leave_line()
-                if await self._order_callback(waiting):
+                if await self._callback.order(waiting, self._waited_s):
                     return
                 serve, offer = partial(self._until_served, offer=None), None
         except (CallerGoneError, AgiGoneError):
@@ -213,7 +222,8 @@ class Waiting:
     # ---- what the caller hears and presses
 
     async def _announce(self, line: Line, ticket: Ticket, *first: str) -> None:
-        said = announcement(self._parts.outlook(ticket.call.id), callback=self._number is not None)
+        forecast = await self._parts.outlooks.of(ticket.call.id)
+        said = announcement(forecast, callback=self._callback.number is not None)
         if pressed := await line.say(*first, *said):
             self._pressed(pressed.key)
 
@@ -244,69 +254,10 @@ class Waiting:
     def _pressed(self, key: str) -> None:
         if key == EMERGENCY_KEY:
             raise _EmergencyKeyError
-        if key == CALLBACK_KEY and self._number is not None:
+        if key == CALLBACK_KEY and self._callback.number is not None:
             raise _CallbackKeyError
 
     def _forget_keys(self) -> None:
         """Keys pressed on an audio connection are told by AMI as well."""
         while not self._call.keys.empty():
             self._call.keys.get_nowait()
-
-    # ---- callbacks
-
-    @property
-    def _number(self) -> str | None:
-        """Where this caller can be called back; None where no callback is to be had."""
-        callbacks = self._parts.settings.callback
-        if self._refused or not callbacks.offer or self._parts.settings.trunks.outgoing is None:
-            return None
-        return callable_number(self._call.caller, frozenset(callbacks.countries))
-
-    async def _take_over(self, waiting: WaitingCall) -> WaitingCall:
-        """Give who calls again, instead of waiting for the callback, the place that it had."""
-        number = self._number
-        earlier = await self._board.callback_of(number) if number else None
-        if earlier is None or not await self._board.end_callback(earlier):
-            return waiting
-        METRICS.callbacks.labels("cancelled").inc()
-        for event in callback_over(earlier, "called again", "callback_cancelled", by=self._call.id):
-            await self._parts.journal.append(event)
-        place = earlier.call
-        same = place.topic == waiting.topic
-        return replace(
-            waiting,
-            arrived_at=min(place.arrived_at, waiting.arrived_at),
-            queued_at=min(place.queued_at, waiting.queued_at) if same else waiting.queued_at,
-        )
-
-    async def _order_callback(self, waiting: WaitingCall) -> bool:
-        """Put the caller's place on the board as a callback; False when there are too many."""
-        number = self._number
-        if number is None:
-            return False
-        await self._call.record(EventKind.KEY, key=CALLBACK_KEY)
-        await self._call.record(
-            EventKind.CALLBACK_ASKED, topic=waiting.topic, language=waiting.language,
-            priority=waiting.priority, arrived_at=waiting.arrived_at, queued_at=waiting.queued_at,
-        )  # fmt: skip
-        most = self._parts.settings.callback.most_open
-        try:
-            holder = await self._board.ask_callback(Callback(waiting, number), most)
-        except BoardDownError:
-            await self._call.record(EventKind.CALLBACK_ENDED, why="Redis is away")
-            raise
-        if not holder:
-            self._refused = True
-            await self._call.record(EventKind.CALLBACK_ENDED, why="too many callbacks are open")
-            return False
-        METRICS.callbacks.labels("asked").inc()
-        facts = {} if holder == waiting.id else {"callback_of": holder}
-        if facts:
-            await self._call.record(EventKind.CALLBACK_ENDED, why="the number has one", by=holder)
-        with suppress(AgiError):
-            await self._session.stream_file("hotline/callback-confirmed", timeout=20)
-        wait_s = round(self._waited_s, 3)
-        await self._call.finish(
-            "callback" if not facts else "callback_joined", wait_s=wait_s, **facts
-        )
-        return True

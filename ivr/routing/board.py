@@ -193,7 +193,11 @@ class Board:
 
     async def expire(self, consultant: str) -> str:
         """End a state whose lease is over; returns that state, or '' when nothing was to do."""
-        return str(await self._run(scripts.EXPIRE, ["offered", _of(consultant)], []))
+        return str(
+            await self._run(
+                scripts.EXPIRE, ["offered", _of(consultant), "waiting", "callbacks"], []
+            )
+        )
 
     async def mend(self, call: str, consultant: str) -> bool:
         """Forget an offer that its consultant knows nothing of; True when there was one."""

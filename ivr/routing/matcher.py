@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ivr.routing.board import Board, BoardDownError, BoardVersionError, Snapshot
 from ivr.routing.callback import Callback
-from ivr.routing.plan import Offer, WaitingCall, order, plan
+from ivr.routing.plan import Offer, WaitingCall, plan
 from ivr.routing.staff import Floor, Staff
 
 TICK_S = 1.0
@@ -148,11 +148,6 @@ class Matcher:
         ]
         return max(0.01, min([TICK_S, *ends]))
 
-    def ahead(self, call: str) -> int | None:
-        """How many are served before this one; None for whom the board does not know."""
-        order_now = order(unoffered(self.snapshot, callbacks=True)) if self.snapshot else []
-        return next((i for i, waiting in enumerate(order_now) if waiting.id == call), None)
-
     def wake(self) -> None:
         """Look at the board now."""
         self._wake.set()
@@ -192,7 +187,12 @@ class Matcher:
     async def _mend(self, snapshot: Snapshot) -> None:
         """Put right what a process that died or a Redis that forgot has left behind."""
         for state in snapshot.consultants.values():
-            if state.state == "wrap_up" and state.lease and state.lease <= snapshot.now:
+            orphan = (
+                state.call
+                and state.call not in snapshot.owners
+                and state.call not in snapshot.callbacks
+            )
+            if orphan or (state.state == "wrap_up" and state.lease and state.lease <= snapshot.now):
                 await self.board.expire(state.id)
         for ticket in list(self._tickets.values()):
             if ticket.call.id not in snapshot.owners:  # Redis came back without its memory

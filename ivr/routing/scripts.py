@@ -200,12 +200,16 @@ return 1
 EXPIRE = (
     _NOW
     + """
--- KEYS: clock, alive, offered, consultant
--- What nobody has renewed for a whole lease is over, unless the telephone still talks.
+-- KEYS: clock, alive, offered, consultant, waiting, callbacks
+-- What nobody has renewed for a whole lease is over, unless the telephone still talks; what belongs
+-- to a caller who is no longer on the board (whose process died) is over at once.
 local state = redis.call('HGET', KEYS[4], 'state') or 'offline'
 local lease = tonumber(redis.call('HGET', KEYS[4], 'lease') or 0)
 if state == 'available' or state == 'paused' or state == 'offline' then return '' end
-if lease > now then return '' end
+local theirs = redis.call('HGET', KEYS[4], 'call') or ''
+local orphan = theirs ~= '' and redis.call('HEXISTS', KEYS[5], theirs) == 0
+  and redis.call('HEXISTS', KEYS[6], theirs) == 0
+if lease > now and not orphan then return '' end
 if telephone(KEYS[4]) == 'busy' and state ~= 'wrap_up' then
   redis.call('HSET', KEYS[4], 'state', 'talking', 'lease', now + 10)
   return ''

@@ -258,7 +258,7 @@ class Process:
         nothing: Any = None
         return Parts(
             SETTINGS, cast(Any, self.world.journal), nothing, nothing, {}, cast(Any, understanding),
-            nothing, self.matcher, lambda _: None, nothing, lambda: True,
+            nothing, self.matcher, cast(Any, NoOutlooks()), nothing, lambda: True,
         )  # fmt: skip
 
     async def stop(self, *, crash: bool) -> None:
@@ -275,6 +275,14 @@ class Process:
         await asyncio.gather(*tasks, return_exceptions=True)
         self.board._redis = connection
         await self.board.close()
+
+
+class NoOutlooks:
+    """Nothing is forecast."""
+
+    async def of(self, _: str) -> None: ...
+
+    def learn(self, topic: str, talk_s: float) -> None: ...
 
 
 class Gone:
@@ -612,3 +620,18 @@ def test_no_state_sticks(redis_url: str) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip
+
+
+def test_a_lease_that_lapses_while_it_rings_gives_a_call_no_second_consultant(
+    redis_url: str,
+) -> None:
+    hotline: Any = type("HotlineHere", (Hotline,), {"url": redis_url})()
+    try:
+        hotline.begin()
+        hotline.somebody_calls(process=0, topic="roads", returned=False)
+        hotline.the_clock_jumps(seconds=3600.0)
+        hotline.a_telephone_is_not_answered(consultant="101", status="NOANSWER")
+        hotline.a_telephone_comes_or_goes(consultant="102", there=True)
+        hotline.nothing_sticks()
+    finally:
+        hotline.teardown()

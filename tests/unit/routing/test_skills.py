@@ -101,3 +101,26 @@ def test_routing_is_refused(tmp_path: Path, text: str, line: int, words: tuple[s
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load_consultants(tmp_path / "no.yaml", TOPICS)
+
+
+def test_who_goes_before_normal_callers(tmp_path: Path) -> None:
+    file = tmp_path / "routing.yaml"
+    steps = "steps: [{level: 0}]\n"
+    people = consultants(tmp_path, "consultants:\n" + ANNA)
+    file.write_text(
+        "priorities: {normal: 5}\n"
+        + steps
+        + 'vulnerable: {topics: [waste], numbers: ["+48601234567"]}\n'
+    )
+    routing = load_routing(file, TOPICS, people)
+    assert routing.priority_of("roads", "+48602345678", returned=False) == 5
+    assert routing.priority_of("roads", "+48601234567", returned=False) == 2
+    assert routing.priority_of("waste", "", returned=False) == 2
+    assert routing.priority_of("waste", "", returned=True) == 0
+    for wrong, complaint in (
+        ("vulnerable: {topics: [fish]}\n", r"routing\.yaml:3: unknown topic 'fish'"),
+        ("vulnerable: {numbers: [601234567]}\n", r"routing\.yaml:3"),
+    ):
+        file.write_text("priorities: {normal: 5}\n" + steps + wrong)
+        with pytest.raises(ConfigError, match=complaint):
+            load_routing(file, TOPICS, people)

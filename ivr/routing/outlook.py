@@ -1,0 +1,72 @@
+"""What who waits may expect now: the forecast, made from the board and from recent talks."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+
+from ivr.cases.store import CaseStore
+from ivr.errors import HotlineError
+from ivr.routing.board import ConsultantState, Snapshot
+from ivr.routing.estimate import Busy, Forecast, forecast
+from ivr.routing.handling import HandlingTimes
+from ivr.routing.matcher import Matcher, floor_of, unoffered
+
+REMEMBERED = 1000
+"""Cases that tell at the start how long talks take."""
+
+
+class Outlooks:
+    """Forecasts for the callers of one process."""
+
+    def __init__(
+        self,
+        matcher: Matcher,
+        handling: HandlingTimes,
+        *,
+        wrap_up_s: float,
+        patience_s: float | None = None,
+    ):
+        self._matcher, self._handling = matcher, handling
+        self._wrap_up_s, self._patience_s = wrap_up_s, patience_s
+
+    def learn(self, topic: str, talk_s: float) -> None:
+        """Take a talk that is over into account."""
+        self._handling.add(topic, talk_s + self._wrap_up_s)
+
+    async def learn_from(self, store: CaseStore) -> None:
+        """Take the latest cases into account; without a database the next talks have to do."""
+        with suppress(HotlineError):
+            for case in reversed(await store.list(limit=REMEMBERED)):
+                if case.topic and case.talk_s:
+                    self.learn(case.topic, case.talk_s)
+
+    async def of(self, call: str) -> Forecast | None:
+        """The forecast for a waiting call; None for one that the board does not know."""
+        snapshot, staff = self._matcher.snapshot, self._matcher.staff
+        if snapshot is None:
+            return None
+        found = await asyncio.to_thread(
+            forecast, [call], unoffered(snapshot), floor_of(staff, snapshot),
+            list(_busy(snapshot)), self._handling, snapshot.now, patience_s=self._patience_s,
+        )  # fmt: skip
+        return found.get(call)
+
+
+def _busy(snapshot: Snapshot) -> Iterator[Busy]:
+    topics = {call.id: call.topic for call in snapshot.waiting}
+    topics |= {name: callback.call.topic for name, callback in snapshot.callbacks.items()}
+    for state in snapshot.consultants.values():
+        if state.on_duty and not state.free:
+            yield _what(state, topics.get(state.call, ""))
+
+
+def _what(state: ConsultantState, topic: str) -> Busy:
+    match state.state:
+        case "reserved" | "ringing":
+            return Busy(state.id, "ringing", state.since, topic)
+        case "wrap_up":
+            return Busy(state.id, "wrap_up", state.since, topic, state.lease)
+        case "paused" | "offline":
+            return Busy(state.id, "paused", state.since)
+        case _:  # also who telephones although available
+            return Busy(state.id, "talking", state.since, topic)
