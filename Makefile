@@ -23,7 +23,7 @@ test: ## lint, types and all tests
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
-	@exec .venv/bin/pytest
+	@exec tests/run
 
 lint: ## lint and types only
 	@config/setup.sh --test

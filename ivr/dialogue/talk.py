@@ -142,7 +142,7 @@ class Talk:
         if status == "CHANUNAVAIL" and not gone:
             await self._board.set_device(offer.consultant, "unavailable", node=self._node)
         paused = (
-            not gone and status != "CHANUNAVAIL"
+            not gone and status != "CHANUNAVAIL" and not self._lost()
             and self._parts.settings.routing.pause_after_no_answer
         )  # fmt: skip
         # "talking" is what a lease that lapsed while it rang has made of it.
@@ -150,6 +150,12 @@ class Talk:
             offer.consultant, "paused" if paused else "available", call=offer.call,
             expected=("reserved", "ringing", "talking"), reason="no_answer" if paused else "",
         )  # fmt: skip
+
+    def _lost(self) -> bool:
+        """Whether the telephone, or the node it was registered at, has gone while it rang."""
+        snapshot = self._matcher.snapshot
+        state = snapshot.consultants.get(self._offer.consultant) if snapshot else None
+        return state is not None and state.device == "unavailable"
 
     async def _variable(self, name: str) -> str:
         try:
