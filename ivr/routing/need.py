@@ -18,6 +18,8 @@ class HourlyNeed:
     """Consultants, if everybody can do everything."""
     queues: Mapping[str, int]
     """Consultants of each queue, if nobody can do two."""
+    languages: Mapping[str, int]
+    """Consultants who speak a language, if those who call in it are all they answer."""
 
 
 def hourly_need(
@@ -32,6 +34,7 @@ def hourly_need(
     calls together that of the queue "default". Raises HotlineError for more than can be planned.
     """
     day, whole = sum(profile.calls_by_hour), sum(profile.topics.values())
+    spoken = sum(profile.languages.values())
     found = []
     for by_hour in profile.calls_by_hour:
         calls = by_hour / day * calls_a_day
@@ -51,6 +54,13 @@ def hourly_need(
                     queue: _needed(some, seconds, target_of(queue))
                     for queue, (some, seconds) in loads.items()
                     if some
+                },
+                {
+                    language: _needed(
+                        calls * part / spoken, handled * part / spoken, target_of(DEFAULT)
+                    )
+                    for language, part in profile.languages.items()
+                    if part
                 },
             )
         )
