@@ -223,7 +223,7 @@ async def _originate(client: AmiClient, headers: Sequence[tuple[str, str]]) -> N
 
 async def _all_connected(heard: Heard, calls: int) -> None:
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while len(heard.connected) < calls:
                 await asyncio.sleep(0.5)
 

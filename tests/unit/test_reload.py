@@ -167,13 +167,13 @@ async def test_a_bad_edit_changes_nothing_until_a_good_one(edited: Edited, bad: 
 
 async def test_both_files_take_effect_together_or_not_at_all(edited: Edited) -> None:
     staff = edited.matcher.staff
-    edited.edit("routing.yaml", ("for_s: 20", "for_s: 21"))
+    edited.edit("routing.yaml", ("for_s: 10", "for_s: 11"))
     edited.edit("consultants.yaml", ("{waste: 5, roads: 4", "{wasted: 5, roads: 4"))
     await until(edited.reloader.warnings)
     assert edited.matcher.staff is staff
     edited.edit("consultants.yaml", ("{wasted: 5, roads: 4", "{waste: 3, roads: 4"))
     await until(lambda: edited.matcher.staff is not staff)
-    assert edited.matcher.staff.routing.steps[0].for_s == 21
+    assert edited.matcher.staff.routing.steps[0].for_s == 11
     assert levels(edited, "101")["waste"] == 3
 
 
