@@ -42,29 +42,32 @@ class Telephones:
         Calls go on undisturbed. Sets `remains`. Raises AmiError: to be tried again.
         """
         etc_dir = self._run_dir / "etc"
-        ours = await asyncio.to_thread(self._is_ours)
+        ours, changed = await asyncio.to_thread(self._is_ours), False
         reason = f"it does not run from {etc_dir}"
         if ours:
             try:
-                await asyncio.to_thread(self._write, consultants)
+                changed = await asyncio.to_thread(self._write, consultants)
             except (HotlineError, OSError) as error:
                 ours, reason = False, f"{etc_dir} could not be written: {error}"
-        if ours:
+        wanted = [consultant.id for consultant in consultants]
+        missing, left = await self._compare(wanted, gone, within_s=0.0)
+        # Only if need be: after a reload Asterisk does not know for a moment that 112 is there.
+        if ours and (changed or missing or left):
             reason = f"though {etc_dir} names them: see its log"
             # The manager's class "system", which the service has anyway, allows this; "config", the
             # other one that does, would also allow it to write Asterisk's files.
             for module in TELEPHONE_MODULES:
                 await self._ami.action("Reload", {"Module": module})
-        wanted = [consultant.id for consultant in consultants]
-        missing, left = await self._compare(wanted, gone, within_s=TAKES_S if ours else 0.0)
+            missing, left = await self._compare(wanted, gone, within_s=TAKES_S)
         self.remains = _remains(missing, left, reason)
 
-    def _write(self, consultants: Sequence[Consultant]) -> None:
+    def _write(self, consultants: Sequence[Consultant]) -> bool:
+        """Write the files; True when one of them is another than before."""
         with (self._run_dir / "etc.lock").open("w") as lock:  # several services may share it
             fcntl.flock(lock, fcntl.LOCK_EX)
             secrets = Secrets(self._settings.state_dir / "secrets.json")
             secrets.ensure(["ami"])
-            render_telephones(self._settings, consultants, secrets)
+            return bool(render_telephones(self._settings, consultants, secrets))
 
     def _is_ours(self) -> bool:
         """Whether an Asterisk runs from this folder: its console answers there."""

@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 
+import structlog
+
 from ivr.cases.store import CaseStore
 from ivr.errors import HotlineError
+from ivr.metrics import METRICS
 from ivr.routing.board import ConsultantState, Snapshot
 from ivr.routing.estimate import Busy, Forecast, forecast
 from ivr.routing.handling import HandlingTimes
@@ -45,10 +48,15 @@ class Outlooks:
         snapshot, staff = self._matcher.snapshot, self._matcher.staff
         if snapshot is None:
             return None
-        found = await asyncio.to_thread(
-            forecast, [call], unoffered(snapshot), floor_of(staff, snapshot),
-            list(_busy(snapshot)), self._handling, snapshot.now, patience_s=self._patience_s,
-        )  # fmt: skip
+        try:
+            found = await asyncio.to_thread(
+                forecast, [call], unoffered(snapshot), floor_of(staff, snapshot),
+                list(_busy(snapshot)), self._handling, snapshot.now, patience_s=self._patience_s,
+            )  # fmt: skip
+        except Exception as error:  # who waits is told less, and waits on
+            METRICS.problems.labels("forecast").inc()
+            structlog.get_logger().error("no forecast", call=call, error=repr(error))
+            return None
         return found.get(call)
 
 
