@@ -22,7 +22,8 @@ from ivr import (
     log,
 )
 from ivr.errors import HotlineError
-from ivr.settings import Settings, load_settings
+from ivr.settings import Settings
+from ivr.settings_file import load_settings
 
 app = typer.Typer(
     name="hotline",

@@ -126,7 +126,7 @@ def _past_calls(context: typer.Context, history: str, days: int) -> "list[PastCa
     if history != CASES and "://" not in history:
         return read_history(Path(history))
     if history == CASES:
-        from ivr.settings import load_settings  # noqa: PLC0415
+        from ivr.settings_file import load_settings  # noqa: PLC0415
 
         config = context.find_root().params.get("config")
         if config is None:

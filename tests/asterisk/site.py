@@ -15,7 +15,7 @@ from ivr.cases.model import Case
 from ivr.cases.store import CaseStore
 from ivr.loading import load_plan
 from ivr.rendering import render
-from ivr.settings import load_settings
+from ivr.settings_file import load_settings
 from ivr.speech.audiofile import read_audio, write_wav
 from ivr.supervisor import Supervisor
 from ivr.telephone import AnswerMode, Telephone

@@ -9,7 +9,7 @@ from ivr.asterisk.install import AsteriskInstall
 from ivr.loading import load_plan
 from ivr.rendering import render
 from ivr.secrets import Secrets
-from ivr.settings import load_settings
+from ivr.settings_file import load_settings
 
 ROOT = Path(__file__).parents[2]
 NODES = """

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ivr.errors import ConfigError
-from ivr.settings import load_settings
+from ivr.settings_file import load_settings
 
 ROOT = Path(__file__).parents[2]
 

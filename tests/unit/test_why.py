@@ -21,7 +21,7 @@ from ivr.cases.store import CaseStore
 from ivr.cases.why import explain
 from ivr.cases.wording import duration, stamp
 from ivr.errors import HotlineError
-from ivr.settings import load_settings
+from ivr.settings_file import load_settings
 
 CALL = UUID(int=19115)
 START = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
