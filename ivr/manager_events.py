@@ -8,7 +8,7 @@ from uuid import UUID
 from ivr.asterisk.ami_wire import AmiMessage
 from ivr.cases.event import EventKind
 from ivr.dialogue.call import Call
-from ivr.routing.board import Device
+from ivr.routing.snapshot import Device
 
 _EMERGENCY_TRUNK = "PJSIP/emergency-"
 

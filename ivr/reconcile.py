@@ -16,7 +16,8 @@ from ivr.cases.reconcile import CelWindow, reconcile
 from ivr.cases.store import CaseStore
 from ivr.errors import HotlineError
 from ivr.manager_events import ManagerEvents, consultant_of, device_of
-from ivr.routing.board import Board, BoardDownError, Device
+from ivr.routing.board import Board, BoardDownError
+from ivr.routing.snapshot import Device
 from ivr.settings import Settings
 
 CEL_FILE = Path("asterisk/log/cel-custom") / cel.FILE

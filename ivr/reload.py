@@ -16,9 +16,10 @@ from ivr.errors import ConfigError
 from ivr.loading import Plan, contents, load_plan_for, plan_files, rota_warnings
 from ivr.metrics import METRICS
 from ivr.provisioning import Telephones
-from ivr.routing.board import BoardDownError, State
+from ivr.routing.board import BoardDownError
 from ivr.routing.matcher import Matcher
 from ivr.routing.skills import Consultant
+from ivr.routing.snapshot import State
 from ivr.routing.staff import Staff
 
 LOOK_EVERY_S = 1.0

@@ -6,9 +6,9 @@ same plan and commits the offers of its own callers.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Literal, cast
 
 from redis.asyncio import Redis
@@ -19,9 +19,8 @@ from ivr.routing import scripts
 from ivr.routing.callback import Callback
 from ivr.routing.plan import WaitingCall
 from ivr.routing.redis_link import close, connect
+from ivr.routing.snapshot import Device, Snapshot, State, consultant_state, pairs
 
-State = Literal["offline", "available", "reserved", "ringing", "talking", "wrap_up", "paused"]
-Device = Literal["idle", "busy", "unavailable"]
 Try = Literal["dial", "full", "gone"]
 
 
@@ -31,43 +30,6 @@ class BoardDownError(Exception):
 
 class BoardVersionError(BoardDownError):
     """The board in Redis was written by another version: it is not read."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConsultantState:
-    """One consultant on the board; times are seconds since the epoch by the board's clock."""
-
-    id: str
-    state: State
-    since: float
-    device: Device
-    call: str
-    reason: str
-    lease: float | None
-    node: str = ""
-    """Where the telephone is registered."""
-
-    @property
-    def free(self) -> bool:
-        """Whether a call may be offered now."""
-        return self.state == "available" and self.device == "idle"
-
-    @property
-    def on_duty(self) -> bool:
-        """Whether the consultant is logged in at a telephone that is there."""
-        return self.state != "offline" and self.device != "unavailable"
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The board at one moment."""
-
-    now: float
-    waiting: tuple[WaitingCall, ...]
-    owners: dict[str, str]
-    offered: dict[str, str]
-    consultants: dict[str, ConsultantState]
-    callbacks: dict[str, Callback]
 
 
 class Board:
@@ -243,26 +205,26 @@ class Board:
             list[Any], await self._run(scripts.SNAPSHOT, keys, [])
         )
         now = self._latest = float(now_text)
-        living = {who for who, until in _pairs(alive).items() if float(until) > now}
-        entries = {call: json.loads(value) for call, value in _pairs(waiting).items()}
+        living = {who for who, until in pairs(alive).items() if float(until) > now}
+        entries = {call: json.loads(value) for call, value in pairs(waiting).items()}
         owners = {call: str(entry.pop("owner")) for call, entry in entries.items()}
         for call, owner in list(owners.items()):
             if owner != self.owner and f"p:{owner}" not in living:
                 await self.leave(call)
                 del owners[call], entries[call]
-        tried = _pairs(tries)
+        tried = pairs(tries)
         return Snapshot(
             now,
             tuple(WaitingCall(**entry) for entry in entries.values()),
             owners,
-            _pairs(offered),
+            pairs(offered),
             {
-                name: _state(name, _pairs(fields), living)
+                name: consultant_state(name, pairs(fields), living)
                 for name, fields in zip(consultants, states, strict=True)
             },
             {
                 call: Callback.from_json(text, tried.get(call, ""))
-                for call, text in _pairs(callbacks).items()
+                for call, text in pairs(callbacks).items()
             },
         )
 
@@ -309,32 +271,3 @@ _ADOPTED = ("state", "since", "reason")
 
 def _of(consultant: str) -> str:
     return f"consultant:{consultant}"
-
-
-def _pairs(flat: Sequence[str]) -> dict[str, str]:
-    """What HGETALL gives to a script."""
-    return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
-def _state(consultant: str, values: Mapping[str, str], living: set[str]) -> ConsultantState:
-    devices = {
-        node: device
-        for key, device in values.items()
-        if (node := key.removeprefix("device:")) != key and f"n:{node}" in living
-    }
-    device, node = "unavailable", ""
-    for wanted in ("idle", "busy"):
-        for at, now in sorted(devices.items()):
-            if now == wanted:
-                device, node = now, at
-    lease = values.get("lease")
-    return ConsultantState(
-        consultant,
-        cast(State, values.get("state", "offline")),
-        float(values.get("since", 0)),
-        cast(Device, device),
-        values.get("call", ""),
-        values.get("reason", ""),
-        float(lease) if lease else None,
-        node,
-    )

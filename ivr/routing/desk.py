@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from ivr.routing.board import Board, State
+from ivr.routing.board import Board
+from ivr.routing.snapshot import State
 
 Wish = Literal["available", "offline", "paused"]
 Reason = Literal["pause", "break", "training", "admin"]

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from ivr.routing.board import Board, BoardDownError, BoardVersionError, Snapshot
+from ivr.routing.board import Board, BoardDownError, BoardVersionError
 from ivr.routing.callback import Callback
 from ivr.routing.plan import Offer, WaitingCall, plan
+from ivr.routing.snapshot import Snapshot
 from ivr.routing.staff import Floor, Staff
 
 TICK_S = 1.0

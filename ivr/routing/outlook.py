@@ -9,10 +9,10 @@ import structlog
 from ivr.cases.store import CaseStore
 from ivr.errors import HotlineError
 from ivr.metrics import METRICS
-from ivr.routing.board import ConsultantState, Snapshot
 from ivr.routing.estimate import Busy, Forecast, forecast
 from ivr.routing.handling import HandlingTimes
 from ivr.routing.matcher import Matcher, floor_of, unoffered
+from ivr.routing.snapshot import ConsultantState, Snapshot
 
 REMEMBERED = 1000
 """Cases that tell at the start how long talks take."""

@@ -16,8 +16,9 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ivr.routing.board import Board, BoardDownError, ConsultantState
+from ivr.routing.board import Board, BoardDownError
 from ivr.routing.desk import Reason, Wish, change
+from ivr.routing.snapshot import ConsultantState
 
 
 class _Change(BaseModel):

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ivr.cases.store import CaseStore
-from ivr.routing.board import Snapshot
 from ivr.routing.matcher import Matcher, unoffered
+from ivr.routing.snapshot import Snapshot
 
 Row = Mapping[str, Any]
 DATABASE_WITHIN_S = 2

@@ -12,7 +12,8 @@ import aiohttp
 
 from ivr.cases.model import Case
 from ivr.processes import Server
-from ivr.routing.board import Board, ConsultantState
+from ivr.routing.board import Board
+from ivr.routing.snapshot import ConsultantState
 from ivr.telephone import Telephone
 from ivr.telephone_sip import SipMessage, parse_sip
 from tests.asterisk.people import ON_TO_ROADS, playing

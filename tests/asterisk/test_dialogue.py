@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ivr.cases.model import Case
-from ivr.routing.board import ConsultantState
+from ivr.routing.snapshot import ConsultantState
 from ivr.speech.audiofile import read_audio, write_wav
 from ivr.telephone import Telephone
 from tests.asterisk.people import board

@@ -8,10 +8,11 @@ import pytest
 from routing_data import call
 
 from ivr.processes import Server
-from ivr.routing.board import Board, BoardDownError, Snapshot
+from ivr.routing.board import Board, BoardDownError
 from ivr.routing.matcher import Matcher
 from ivr.routing.plan import Offer, WaitingCall
 from ivr.routing.skills import Consultant, Routing, Step
+from ivr.routing.snapshot import Snapshot
 from ivr.routing.staff import Staff
 
 PEOPLE = {

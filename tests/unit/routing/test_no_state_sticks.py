@@ -36,11 +36,12 @@ from ivr.cases.event import CaseEvent
 from ivr.dialogue.call import Call, Parts
 from ivr.dialogue.line import Key, Line
 from ivr.dialogue.waiting import Waiting
-from ivr.routing.board import Board, BoardDownError, Device, Snapshot
+from ivr.routing.board import Board, BoardDownError
 from ivr.routing.desk import Wish, change
 from ivr.routing.matcher import Matcher, Ticket, floor_of, unoffered
 from ivr.routing.plan import Offer
 from ivr.routing.skills import Consultant, Routing, Step
+from ivr.routing.snapshot import Device, Snapshot
 from ivr.routing.staff import Staff
 from ivr.settings import Settings
 
