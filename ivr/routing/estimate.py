@@ -17,7 +17,7 @@ from ivr.routing.staff import Floor, Seconds
 from ivr.types import Language
 
 LOW, HIGH = 0.1, 0.9
-"""Four of five runs end between these quantiles."""
+"""Four of five waits end between these quantiles."""
 _MOST_NEWCOMERS = 64
 _GOLDEN = (5**0.5 - 1) / 2
 
@@ -81,9 +81,9 @@ def forecast(
     offer to the answer. `patience_s` is the mean time after which the others give up (None:
     never). Of the `newcomers` those count who by their priority go before one of the calls.
 
-    Where all consultants can do the same, one more caller ahead never shortens a wait and one more
-    consultant never lengthens one. With skills one more caller can, rarely, lead a consultant
-    elsewhere to somebody's advantage.
+    Where everybody there may serve all who wait, and nobody gives up, one more caller ahead never
+    shortens a wait and one more consultant never lengthens one. With skills and steps one more
+    caller can, rarely, lead a consultant elsewhere to somebody's advantage.
     """
     queue = order(waiting)
     asked = [call for call in queue if calls is None or call.id in calls]
@@ -146,9 +146,8 @@ def _to_come(kinds: Sequence[Newcomers], horizon_s: float) -> list[Caller]:
 
 def _told(call: str, runs: Runs, queue: Sequence[str]) -> Forecast:
     waits = runs.answered(call)
-    ahead = queue[: queue.index(call)]
-    low, expected, high = np.quantile(waits, (LOW, 0.5, HIGH), method="nearest").tolist()
-    position = runs.before(call, ahead)
-    if not np.isfinite(high):
+    position = runs.before(call, queue[: queue.index(call)])
+    if np.isinf(waits).any():
         return Forecast(position, None, None, None)
-    return Forecast(position, round(expected, 2), round(low, 2), round(high, 2))
+    low, middle, high = np.quantile(waits, (LOW, 0.5, HIGH), method="weibull").round(2).tolist()
+    return Forecast(position, middle, low, high)

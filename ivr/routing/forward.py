@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri  # type: ignore[import-untyped]
 
 from ivr.routing.handling import HandlingTimes
-from ivr.routing.staff import Booleans, Floor, Seconds
+from ivr.routing.staff import Booleans, Floor, Indices, Seconds
 from ivr.types import Language
 
 RUNS = 64
@@ -37,6 +37,10 @@ class Caller:
     """When the wait began or begins, seconds from now; of who is still to come one a run."""
 
 
+_Window = tuple[Seconds, Seconds | None]
+"""Begins and ends; None where none ends."""
+
+
 class Runs:
     """Callers in the order in which they are served; times are seconds from now."""
 
@@ -56,14 +60,7 @@ class Runs:
         self._free = np.full((RUNS, len(self._ids)), np.inf)
         topics = [caller.topic for caller in callers]
         self._keeps = ring_s + self._rest(names, topics, np.zeros(len(names)))
-        windows = {
-            kind: _window(floor, there, *kind) for kind in {(c.topic, c.language) for c in callers}
-        }
-        # A row a consultant: from when to when each caller may be served by this one.
-        self._opens, self._closes = np.array(
-            [windows[caller.topic, caller.language] for caller in callers]
-        ).transpose(1, 2, 0)
-        self._closing = bool(np.isfinite(self._closes[self._closes > 0]).any())
+        self._windows = _windows(callers, floor, there)
         since = np.array(np.broadcast_arrays(*(caller.since for caller in callers)))
         self._since = since.reshape(len(names), -1).T
         self._leaves: Seconds | None = None
@@ -110,9 +107,18 @@ class Runs:
         served = self._served[:, mine]
         earlier = (self._served[:, theirs] <= served[:, None]).mean(axis=0) >= 0.5
         at = np.median(served)
+        if at == 0:
+            return 0
         if not np.isfinite(at):
             return int(np.isinf(np.median(self._served[:, theirs], axis=0)).sum())
-        able = (self._opens + self._since[0] <= at) & (at < self._closes + self._since[0])
+        waited = at - self._since[0]
+        able = np.any(
+            [
+                (begins <= waited) & (ends is None or waited < ends)
+                for begins, ends in self._windows
+            ],
+            axis=0,
+        )
         shared = able[:, theirs] & able[:, [mine]]
         return int((earlier & shared.any(axis=0)).sum())
 
@@ -121,9 +127,7 @@ class Runs:
         rows = np.arange(RUNS)
         who = self._free.argmin(axis=1)
         at: Seconds = self._free[rows, who]
-        opens = self._opens[who] + (self._since + self._past)
-        if self._closing:
-            opens[self._closes[who] + self._since <= at[:, None]] = np.inf
+        opens = self._opens(who, at)
         may = opens <= np.minimum(at, _NEVER)[:, None]
         if self._leaves is not None:
             may = self._pass_by(may, self._leaves > at[:, None], opens, at)
@@ -135,11 +139,22 @@ class Runs:
         self._free[rows, who] = np.where(found, at + self._keeps[rows, column], opens.min(axis=1))
         return at
 
+    def _opens(self, who: Indices, at: Seconds) -> Seconds:
+        """From when on each caller may be served by the consultant of each run, if not past."""
+        since = self._since + self._past
+        found = []
+        for begins, ends in self._windows:
+            opens = begins[who] + since
+            if ends is not None:
+                opens[ends[who] + self._since <= at[:, None]] = np.inf
+            found.append(opens)
+        return found[0] if len(found) == 1 else np.min(found, axis=0)
+
     def _pass_by(self, may: Booleans, stays: Booleans, opens: Seconds, at: Seconds) -> Booleans:
         """Leave out who has given up; note that it would have been their turn."""
         here = np.asarray(may & stays)
         first = np.where(here.any(axis=1), here.argmax(axis=1), here.shape[1])
-        turn = may & ~stays & (np.arange(here.shape[1]) < first[:, None])
+        turn = may & (np.arange(here.shape[1]) < first[:, None])
         self._served[turn] = np.broadcast_to(at[:, None], turn.shape)[turn]
         self._past[turn] = opens[turn] = np.inf
         return here
@@ -148,7 +163,8 @@ class Runs:
         """How much longer talks last: lognormal, given their ages; below 0 is a talk to begin."""
         sigma = self._handling.sigma
         means = {topic: self._handling.mean(topic) for topic in topics}
-        mu = np.log([means[topic] for topic in topics]) - sigma**2 / 2
+        doubt = self._handling.doubt * ndtri(chances(["are talks longer than they were?"]))
+        mu = np.log([means[topic] for topic in topics]) - sigma**2 / 2 + doubt
         lasts = ndtr((mu - np.log(np.maximum(ages, _TIE_S))) / sigma)
         return np.asarray(np.exp(mu - sigma * ndtri(chances(names) * lasts)) - ages)
 
@@ -164,23 +180,41 @@ def _sets() -> Seconds:
     return np.random.default_rng(0).permuted(np.tile(even, (_SETS, 1)), axis=1)
 
 
-def _window(
-    floor: Floor, there: Booleans, topic: str, language: Language
-) -> tuple[Seconds, Seconds]:
-    """From how many seconds of waiting to how many each consultant there may serve such a caller.
+def _windows(callers: Sequence[Caller], floor: Floor, there: Booleans) -> list[_Window]:
+    """When, in seconds of waiting, who of those there may serve whom; one window is usual.
 
-    A step that leaves out somebody whom one before and one behind it allow is taken to allow them.
+    A row a consultant, a column a caller.
     """
+    kinds = {(caller.topic, caller.language) for caller in callers}
+    of_kind = {kind: _windows_of(*kind, floor, there) for kind in kinds}
+    never = np.full((2, len(there)), np.inf)
+    found = []
+    for number in range(max(1, *map(len, of_kind.values()))):
+        windows = {kind: (of[number : number + 1] or [never])[0] for kind, of in of_kind.items()}
+        both = np.array([windows[caller.topic, caller.language] for caller in callers])
+        begins, ends = (np.ascontiguousarray(side.T) for side in both.transpose(1, 0, 2))
+        found.append((begins, ends if np.isfinite(ends).any() else None))
+    return found
+
+
+def _windows_of(topic: str, language: Language, floor: Floor, there: Booleans) -> list[Seconds]:
+    """The begins and ends of each consultant's first windows, then of the second, and so on."""
     staff = floor.staff
-    opens, closes = np.full(len(there), np.inf), np.zeros(len(there))
+    found: list[Seconds] = []
+    count, able = np.zeros(len(there), dtype=np.int_), np.zeros(len(there), dtype=np.bool_)
     begins = 0.0
     for step in staff.routing.steps_for(topic, language):
         ends = np.inf if step.for_s is None else begins + step.for_s
         in_force = floor.step(topic, language, begins)
-        able = staff.able(topic, language, in_force) & there
-        new = able & np.isinf(opens)
-        skill = staff.demand(topic, language, in_force).skill or topic
-        opens[new] = begins - _TIE_S * staff.levels(skill)[new]
-        closes[able] = ends
+        before, able = able, staff.able(topic, language, in_force) & there
+        new = able & ~before
+        count[new] += 1
+        if count.max() > len(found):
+            found.append(np.full((2, len(there)), np.inf))
+        levels = staff.levels(staff.demand(topic, language, in_force).skill or topic)
+        for number, window in enumerate(found, 1):
+            this = count == number
+            window[0, new & this] = begins - _TIE_S * levels[new & this]
+            window[1, able & this] = ends
         begins = ends
-    return opens, closes
+    return found

@@ -4,14 +4,14 @@ import math
 from collections.abc import Mapping
 from typing import Any, Self
 
-MEMORY = 200
-"""About so many of a topic's latest calls count; each older one counts for 0.5 % less."""
+MEMORY = 500
+"""About so many of a topic's latest calls count; each older one counts for 0.2 % less."""
 TRUST = 30
 """The prior counts like so many calls: topics' means differ by about a quarter, single calls by 1.3
 times the mean, and the square of their ratio is 27."""
 SIGMA = 1.0
 """Of the lognormal handling times, as long as nothing is known: as in `trace.py`."""
-_SHORTEST_S, _LONGEST = 1.0, 30
+_SHORTEST_S, _LONGEST = 1.0, 15
 """Seconds, and times the mean: a wrong number and a forgotten handset tell nothing of the rest."""
 
 
@@ -53,6 +53,12 @@ class HandlingTimes:
         weight, total, squares = self._logs
         scatter = squares - total * total / weight if weight else 0.0
         return math.sqrt((scatter + TRUST * SIGMA**2) / (weight + TRUST))
+
+    @property
+    def doubt(self) -> float:
+        """The standard error of all means, as a share of them."""
+        weight, _, _ = self._logs
+        return math.sqrt(math.expm1(self.sigma**2) / (weight + TRUST))
 
     def to_plain(self) -> dict[str, Any]:
         """What was learned, as JSON can keep it; the priors are not in it."""
