@@ -69,6 +69,7 @@ class Waiting:
         waiting = WaitingCall(str(call.id), topic, call.language, priority, now, now)
         call.topic, call.queue = topic, self._queue_of(topic)
         await call.record(EventKind.QUEUED, queue=call.queue, topic=topic, priority=priority)
+        self._parts.outlooks.arrived(waiting)
         waiting = await self._callback.take_over(waiting)
 
         async def serve(ticket: Ticket) -> None:

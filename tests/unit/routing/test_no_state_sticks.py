@@ -39,7 +39,7 @@ from ivr.dialogue.waiting import Waiting
 from ivr.routing.board import Board, BoardDownError
 from ivr.routing.desk import Wish, change
 from ivr.routing.matcher import Matcher, Ticket, floor_of, unoffered
-from ivr.routing.plan import Offer
+from ivr.routing.plan import Offer, WaitingCall
 from ivr.routing.skills import Consultant, Routing, Step
 from ivr.routing.snapshot import Device, Snapshot
 from ivr.routing.staff import Staff
@@ -282,6 +282,8 @@ class NoOutlooks:
     """Nothing is forecast."""
 
     async def of(self, _: str) -> None: ...
+
+    def arrived(self, call: WaitingCall) -> None: ...
 
     def learn(self, topic: str, talk_s: float) -> None: ...
 
