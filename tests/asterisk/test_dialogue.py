@@ -344,6 +344,7 @@ async def _hang_up(
     await reach(site, caller, consultant)
     await caller.hangup()
     await site.no_channels()
+    await site.step(caller, "closed")
     case = await site.closed_case(caller)
     return case, await site.steps(case)
 
