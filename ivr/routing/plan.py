@@ -8,6 +8,9 @@ import numpy as np
 from ivr.routing.staff import Floor, Indices, Levels
 from ivr.types import Language
 
+MOST_CONSIDERED = 50
+"""More names than these nobody reads in a case."""
+
 
 @dataclass(frozen=True, slots=True)
 class WaitingCall:
@@ -30,7 +33,7 @@ class Offer:
     step: int
     level: int
     considered: tuple[str, ...]
-    """The able and free: the best first, then those of lower levels by extension."""
+    """The able and free: the best first, then those of lower levels by extension; the first 50."""
     why: str
     """What set the chosen one apart."""
 
@@ -111,6 +114,8 @@ def _choose(
         else:
             why = "longest idle" if idle[first] != idle[second] else "lowest extension"
         best = best[ranks]
-    considered = [*best.tolist(), *able[levels != highest].tolist()]
+    considered = best[:MOST_CONSIDERED].tolist()
+    if len(considered) < MOST_CONSIDERED:
+        considered += able[levels != highest][: MOST_CONSIDERED - len(considered)].tolist()
     names = tuple([staff.ids[i] for i in considered])
     return Offer(call.id, names[0], step, highest, names, why), considered[0]

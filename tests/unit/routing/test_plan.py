@@ -16,7 +16,7 @@ from routing_data import (
     waiting_calls,
 )
 
-from ivr.routing.plan import WaitingCall, order
+from ivr.routing.plan import MOST_CONSIDERED, WaitingCall, order
 from ivr.routing.skills import Routing, Step
 
 
@@ -218,3 +218,13 @@ def test_who_may_serve_only_grows_with_time(
         then = {o.consultant: o.considered for o in planned([one], free, ROUTING, NOW + later)}
         if one.topic != "taxes" and now:
             assert set(*now.values()) <= set(*then.values())
+
+
+def test_a_case_keeps_no_more_names_than_anybody_reads() -> None:
+    free = [consultant(f"{n}", idle=n, roads=5 if n % 2 else 4) for n in range(100, 220)]
+    (offer,) = planned([call("c1")], free)
+    assert len(offer.considered) == MOST_CONSIDERED
+    assert offer.considered[0] == offer.consultant == "219", "the longest idle of the best"
+    assert set(offer.considered) <= {entry.consultant.id for entry in free if entry.idle_since}
+    (few,) = planned([call("c1")], free[:5])
+    assert len(few.considered) == 5
